@@ -1,0 +1,114 @@
+//! What the engine is told: requests of people and reports of the operating system.
+
+use std::time::Duration;
+
+use crate::exit::{Exit, SpawnError};
+use crate::id::ServiceId;
+use crate::signal::Signal;
+
+/// What somebody asks for. Each request becomes an [`Operation`](crate::Operation).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Start all enabled services.
+    Boot,
+    /// Start these and what they need.
+    Start(Vec<ServiceId>),
+    /// Stop these and what cannot be without them.
+    Stop {
+        /// The services.
+        services: Vec<ServiceId>,
+        /// `KILL` at once instead of the stop sequence.
+        force: bool,
+        /// Leave their dependents running.
+        no_dependents: bool,
+    },
+    /// Stop these and start them again, with what cannot be without them.
+    Restart {
+        /// The services.
+        services: Vec<ServiceId>,
+        /// Leave their dependents running.
+        no_dependents: bool,
+    },
+    /// Let these reload their configuration, as soon as they are up.
+    Reload(Vec<ServiceId>),
+    /// Send a signal to the main process of these.
+    Signal {
+        /// The services.
+        services: Vec<ServiceId>,
+        /// The signal.
+        signal: Signal,
+    },
+    /// Forget failures, restart counts and start limits of these.
+    Reset(Vec<ServiceId>),
+    /// Stop everything in order and start nothing any more.
+    ///
+    /// Asked again with less time it tightens the running shutdown; more time changes nothing.
+    Shutdown {
+        /// When everything is killed that is not gone by then; `None` is never.
+        within: Option<Duration>,
+        /// `KILL` everything at once.
+        force: bool,
+    },
+}
+
+/// News of one invocation. The runtime sends each with the invocation that it is about; the engine
+/// drops what is not about the live one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// `exec` of the main process has succeeded.
+    Spawned,
+    /// The main process could not be started.
+    SpawnFailed(SpawnError),
+    /// A process has ended.
+    Exited {
+        /// Which one.
+        process: Process,
+        /// How.
+        exit: Exit,
+        /// Whether other processes of the service are still there, its control process aside.
+        remaining: bool,
+    },
+    /// The control process could not be started.
+    ControlFailed(SpawnError),
+    /// Main is gone and now the last other process too, control process aside.
+    Emptied,
+    /// An authorised message of the notify protocol.
+    Notified(Notification),
+    /// The readiness probe has succeeded as often as it should.
+    ProbeSucceeded,
+}
+
+/// The processes of an invocation that the engine tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Process {
+    /// The one that is the service.
+    Main,
+    /// The stop or reload command that runs on its behalf; one at a time.
+    Control,
+}
+
+/// What of a notify message (`sd_notify(3)`) the lifecycle depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notification {
+    /// `READY=1`.
+    pub ready: bool,
+    /// `RELOADING=1`.
+    pub reloading: bool,
+    /// `STOPPING=1`.
+    pub stopping: bool,
+    /// `EXTEND_TIMEOUT_USEC=`.
+    pub extend: Option<Duration>,
+    /// `WATCHDOG=1` or `WATCHDOG=trigger`.
+    pub watchdog: Option<WatchdogMessage>,
+    /// `WATCHDOG_USEC=`: the new period; zero turns the watchdog off.
+    pub watchdog_period: Option<Duration>,
+}
+
+/// What a `WATCHDOG=` line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchdogMessage {
+    /// `1`: alive.
+    Alive,
+    /// `trigger`: treat it as missed.
+    Trigger,
+}

@@ -1,0 +1,250 @@
+//! What the engine knows of a service: validated once, immutable after.
+
+use std::time::Duration;
+
+use crate::exit::ExitSet;
+use crate::id::ServiceId;
+use crate::signal::Signal;
+
+/// Description of one service. `None` as a timeout means that there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceSpec {
+    /// Unique name, for messages.
+    pub name: String,
+    /// What counts as up.
+    pub kind: Kind,
+    /// Whether [`Request::Boot`](crate::Request::Boot) starts it.
+    pub enabled: bool,
+    /// Whether it is up only once a readiness probe has succeeded.
+    pub probed: bool,
+    /// Whether it still counts as up after its main process has ended well.
+    pub remain_after_exit: bool,
+    /// Longest time from spawn to up.
+    pub start_timeout: Option<Duration>,
+    /// How it is stopped.
+    pub stop: StopSpec,
+    /// When it is started again.
+    pub restart: RestartSpec,
+    /// How often it must say `WATCHDOG=1`.
+    pub watchdog: Option<WatchdogSpec>,
+    /// How it reloads its configuration, if it can.
+    pub reload: Option<ReloadSpec>,
+    /// What it needs of others.
+    pub dependencies: Vec<Dependency>,
+}
+
+impl ServiceSpec {
+    /// A service with the defaults that `spec` files have.
+    pub fn new(name: impl Into<String>, kind: Kind) -> Self {
+        let oneshot = kind == Kind::Oneshot;
+        Self {
+            name: name.into(),
+            kind,
+            enabled: true,
+            probed: false,
+            remain_after_exit: oneshot,
+            start_timeout: (!oneshot).then_some(Duration::from_secs(90)),
+            stop: StopSpec::default(),
+            restart: RestartSpec {
+                policy: if oneshot { RestartPolicy::No } else { RestartPolicy::OnFailure },
+                ..RestartSpec::default()
+            },
+            watchdog: None,
+            reload: None,
+            dependencies: Vec::new(),
+        }
+    }
+}
+
+/// What a service is, and so what counts as up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing runs; up when all it requires is up.
+    Target,
+    /// Up once `exec` has succeeded.
+    Simple,
+    /// Up once it has said `READY=1`.
+    Notify,
+    /// Up once its process has ended well.
+    Oneshot,
+}
+
+/// A relation to another service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// What kind of relation.
+    pub kind: DependencyKind,
+    /// The other service.
+    pub on: ServiceId,
+    /// Whether this one waits for the other: `false` is systemd's `Requires=` without `After=`.
+    pub ordered: bool,
+}
+
+/// The kinds of relation. `A` has the dependency, `B` is the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DependencyKind {
+    /// `B` is started first; if it fails, `A` fails; `A` is stopped and restarted with `B`.
+    Requires,
+    /// `B` is started first and waited for, up or failed.
+    Wants,
+    /// As `Requires`, and `A` is stopped too when `B` dies by itself.
+    BindsTo,
+    /// `A` is stopped and restarted with `B`. No order.
+    PartOf,
+    /// Order only: if both are being started, `B` is up before `A` starts; stops run in reverse.
+    After,
+    /// Order only: the reverse of `After`.
+    Before,
+}
+
+/// How a service is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopSpec {
+    /// The steps, in order; each ends when the service is gone or its time is up.
+    pub steps: Vec<StopStep>,
+    /// Whether `KILL` follows the last step.
+    pub send_sigkill: bool,
+    /// Who gets the signals.
+    pub kill_mode: KillMode,
+}
+
+impl Default for StopSpec {
+    fn default() -> Self {
+        Self {
+            steps: vec![StopStep {
+                how: StopHow::Signal(Signal::TERM),
+                timeout: Some(Duration::from_secs(10)),
+                wait: true,
+            }],
+            send_sigkill: true,
+            kill_mode: KillMode::Group,
+        }
+    }
+}
+
+/// One step of a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopStep {
+    /// What is done.
+    pub how: StopHow,
+    /// How long the service may then take to be gone.
+    pub timeout: Option<Duration>,
+    /// Whether a command that ended well is followed by waiting for the service to be gone, until
+    /// the time is up. `false`: the next step begins at once, as systemd does.
+    pub wait: bool,
+}
+
+/// What a step of a stop does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StopHow {
+    /// Runs the stop command with this index in the service's list.
+    Command(usize),
+    /// Sends a signal.
+    Signal(Signal),
+    /// Leaves the service alone for the step's time.
+    Sleep,
+}
+
+/// Who gets the signals of a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KillMode {
+    /// Every process of the service.
+    Group,
+    /// The main process; `KILL` goes to all.
+    Mixed,
+    /// The main process alone; what else runs is left running.
+    Process,
+}
+
+/// When a service is started again after it ended by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestartSpec {
+    /// Which endings call for a restart.
+    pub policy: RestartPolicy,
+    /// Delay before the first restart in a row.
+    pub delay: Duration,
+    /// Longest delay.
+    pub max_delay: Duration,
+    /// What each further delay is multiplied with.
+    pub factor: f64,
+    /// Share by which a delay is randomly longer or shorter, 0 to 1.
+    pub jitter: f64,
+    /// Up this long: the count of restarts in a row starts over.
+    pub reset: Duration,
+    /// Starts allowed within `limit_interval`; 0 is no limit.
+    pub limit_burst: u32,
+    /// Length of the window for `limit_burst`.
+    pub limit_interval: Duration,
+    /// Exits that count as clean besides status 0.
+    pub success_exit: ExitSet,
+    /// Exits that are never followed by a restart.
+    pub prevent_exit: ExitSet,
+    /// Exits that are always followed by a restart.
+    pub force_exit: ExitSet,
+}
+
+impl Default for RestartSpec {
+    fn default() -> Self {
+        Self {
+            policy: RestartPolicy::OnFailure,
+            delay: Duration::from_millis(100),
+            max_delay: Duration::from_secs(30),
+            factor: 2.0,
+            jitter: 0.1,
+            reset: Duration::from_secs(60),
+            limit_burst: 10,
+            limit_interval: Duration::from_secs(60),
+            success_exit: ExitSet::default(),
+            prevent_exit: ExitSet::default(),
+            force_exit: ExitSet::default(),
+        }
+    }
+}
+
+/// Which endings call for a restart (`Restart=` of `systemd.service(5)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartPolicy {
+    /// None.
+    No,
+    /// All.
+    Always,
+    /// Clean ones.
+    OnSuccess,
+    /// All but clean ones.
+    OnFailure,
+    /// Unclean signals and timeouts.
+    OnAbnormal,
+    /// Unclean signals.
+    OnAbort,
+    /// A missed watchdog.
+    OnWatchdog,
+}
+
+/// How a service must show that it is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchdogSpec {
+    /// Longest time between two `WATCHDOG=1`.
+    pub timeout: Duration,
+    /// What it gets when it missed one.
+    pub signal: Signal,
+    /// How long it may then take to die before `KILL`.
+    pub abort_timeout: Option<Duration>,
+}
+
+/// How a service is made to reload its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReloadSpec {
+    /// What is done.
+    pub how: ReloadHow,
+    /// Longest time that a reload may take.
+    pub timeout: Option<Duration>,
+}
+
+/// What a reload does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadHow {
+    /// Sends a signal to the main process; done when sent.
+    Signal(Signal),
+    /// Runs the reload command; done when it has ended.
+    Command,
+}

@@ -1,0 +1,247 @@
+//! The spec as the daemon uses it: loaded, checked, expanded, ready to run.
+//!
+//! `load` turns files into a [`Config`] or into every fault that they have. Nothing
+//! here is checked again later: what a type admits is valid.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use supervisor_engine::{ServiceId, ServiceSpec, Signal};
+
+/// Everything that the spec files say.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The files that were read, in order.
+    pub files: Vec<PathBuf>,
+    /// `[supervisor]`.
+    pub daemon: DaemonConfig,
+    /// `[control]`.
+    pub control: ControlConfig,
+    /// The services with instances made, sorted by name; the place is the [`ServiceId`].
+    pub services: Vec<ServiceConfig>,
+    /// `[group.NAME]`, and one for each service with `instances`.
+    pub groups: BTreeMap<String, GroupConfig>,
+}
+
+/// `[supervisor]`: the daemon itself.
+#[derive(Clone, Debug)]
+pub struct DaemonConfig {
+    /// Where sockets and state live. Not yet created.
+    pub runtime_dir: PathBuf,
+    /// Default place of the services' logs. Not yet created.
+    pub log_dir: PathBuf,
+    /// Budget of a whole shutdown; `None` is no limit.
+    pub shutdown_timeout: Option<Duration>,
+    /// Level of the daemon's own log.
+    pub log_level: tracing::Level,
+    /// Format of the daemon's own log.
+    pub log_format: LogFormat,
+    /// How service output is copied to the daemon's stdout; `None`: the daemon decides.
+    pub console: Option<Console>,
+}
+
+/// Format of the daemon's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object per line.
+    Json,
+}
+
+/// How service output is copied to the daemon's stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// Not at all.
+    None,
+    /// Each line behind the service's name.
+    Prefix,
+    /// As it comes, line by line.
+    Raw,
+    /// An object per line.
+    Json,
+}
+
+/// `[control]`: the API socket.
+#[derive(Clone, Debug)]
+pub struct ControlConfig {
+    /// Path of the Unix socket.
+    pub socket: PathBuf,
+    /// Its permissions.
+    pub mode: u32,
+    /// Its group, if not the daemon's.
+    pub group: Option<u32>,
+}
+
+/// `[group.NAME]`.
+#[derive(Clone, Debug)]
+pub struct GroupConfig {
+    /// What it is for.
+    pub description: String,
+    /// Its services, nested groups flattened, sorted.
+    pub members: Vec<ServiceId>,
+}
+
+/// One service (or one instance of it).
+#[derive(Clone, Debug)]
+pub struct ServiceConfig {
+    /// What the engine knows of it. `spec.name` is the full name, with `@instance`.
+    pub spec: ServiceSpec,
+    /// One line for people.
+    pub description: String,
+    /// The part behind `@`, for a service with `instances`.
+    pub instance: Option<String>,
+    /// Where its table stands, `file:line`, for people.
+    pub place: String,
+    /// The main command; `None` for a target.
+    pub command: Option<Argv>,
+    /// What the engine's `StopHow::Command(i)` runs.
+    pub stop_commands: Vec<Argv>,
+    /// What the engine's `ControlCommand::Reload` runs.
+    pub reload_command: Option<Argv>,
+    /// What its processes run as, and in.
+    pub context: Context,
+    /// When it is ready, if its type does not say.
+    pub probe: Option<ReadinessProbe>,
+    /// Whose notify messages count.
+    pub notify_access: NotifyAccess,
+    /// Where its output goes.
+    pub log: LogConfig,
+}
+
+/// A command: program and arguments, expanded, at least one word.
+pub type Argv = Vec<String>;
+
+/// What the processes of a service run as, and in.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// User and groups; `None`: those of the daemon.
+    pub identity: Option<Identity>,
+    /// Working directory.
+    pub working_directory: PathBuf,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// The whole environment, but for what the daemon adds per start (`NOTIFY_SOCKET`, `MAINPID`…).
+    pub environment: BTreeMap<String, String>,
+    /// Resource limits as `setrlimit(2)` takes them.
+    pub limits: Vec<Limit>,
+    /// What stdin is opened from; `None` is `/dev/null`.
+    pub stdin: Option<PathBuf>,
+}
+
+/// Numeric user and groups (`credentials(7)`), resolved when the spec was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+    /// Supplementary group ids.
+    pub groups: Vec<u32>,
+}
+
+/// One resource limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    /// Its name in the spec, for messages.
+    pub name: &'static str,
+    /// Soft value; `u64::MAX` is infinity.
+    pub soft: u64,
+    /// Hard value; `u64::MAX` is infinity.
+    pub hard: u64,
+}
+
+/// A readiness probe with its timing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadinessProbe {
+    /// What is tried.
+    pub check: ProbeCheck,
+    /// Wait before the first try.
+    pub initial_delay: Duration,
+    /// From the start of one try to the start of the next.
+    pub period: Duration,
+    /// Longest time of one try.
+    pub timeout: Duration,
+    /// Successes in a row that make the service ready.
+    pub successes: u32,
+}
+
+/// What a probe tries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeCheck {
+    /// A command in the service's context ends with status 0.
+    Exec(Argv),
+    /// A TCP connection is accepted.
+    Tcp {
+        /// Name or address, IPv6 without brackets.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// `GET` is answered with a status in the range.
+    Http {
+        /// Name or address, IPv6 without brackets.
+        host: String,
+        /// Port, 80 if the URL has none.
+        port: u16,
+        /// Path and query, at least `/`.
+        path: String,
+        /// Accepted statuses, both ends included.
+        status: Vec<(u16, u16)>,
+        /// Further request headers; `Host` is made from the URL unless given.
+        headers: Vec<(String, String)>,
+    },
+    /// A connection to a Unix stream socket is accepted.
+    Unix(PathBuf),
+    /// A file exists.
+    File(PathBuf),
+}
+
+/// Whose notify messages count (`NotifyAccess=` of `systemd.service(5)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotifyAccess {
+    /// Nobody's; no socket is offered.
+    None,
+    /// The main process's.
+    Main,
+    /// The main and the control process's.
+    Exec,
+    /// Those of every process that has the socket.
+    All,
+}
+
+/// Where the output of a service goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Standard output.
+    pub stdout: Sink,
+    /// Standard error; `None` merges it into stdout's, in order.
+    pub stderr: Option<Sink>,
+    /// Longest line; a longer one is split, none lost.
+    pub max_line: usize,
+    /// Bytes kept in memory for reading back.
+    pub buffer: usize,
+    /// When a file is rotated.
+    pub rotate_size: Option<u64>,
+    /// How many rotated files are kept.
+    pub rotate_keep: u32,
+    /// Whether each line gets a time stamp (RFC 3339, UTC) in front.
+    pub timestamp: bool,
+}
+
+/// Where one stream goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// Captured into this file (and to the console, if there is one).
+    File(PathBuf),
+    /// The daemon's own stream, uncaptured.
+    Inherit,
+    /// Nowhere.
+    Null,
+}
+
+/// A signal of the spec that the daemon sends, re-exported for the loader.
+pub type SpecSignal = Signal;

@@ -1,0 +1,5 @@
+//! The `supervisord` binary.
+
+fn main() -> std::process::ExitCode {
+    supervisor::main()
+}

@@ -1,0 +1,5 @@
+//! The `supervisorctl` binary.
+
+fn main() -> std::process::ExitCode {
+    supervisorctl::main()
+}
