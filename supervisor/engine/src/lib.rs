@@ -1,17 +1,87 @@
-//! engine
+//! The lifecycle of supervised services as a pure state machine.
+//!
+//! The engine decides and does nothing else: no I/O, no clock, no async, no randomness but a seed,
+//! no log. All semantics of the project live here. A runtime drives it:
+//!
+//! 1. One thing happens: somebody asks ([`Engine::request`]), an invocation has news
+//!    ([`Engine::report`]), or time has passed ([`Engine::handle_timeout`]).
+//! 2. The runtime takes all actions ([`Engine::poll_action`]) and carries them out in order; takes
+//!    all transitions ([`Engine::poll_transition`]) and tells observers; takes the operations that
+//!    have ended ([`Engine::poll_ended`]) and tells who waits.
+//! 3. It arms one timer for [`Engine::poll_timeout`].
+//!
+//! Rules: all actions are taken before the next input. `now` never goes back. Extra calls of
+//! `handle_timeout` do nothing. Every action names its invocation, and so does every report;
+//! reports of one that is over are dropped, in one place. Actions of one invocation are carried out
+//! in their order; after `Release` the runtime need not report any more.
+//!
+//! What holds at all times (and is checked by exhaustive exploration and by simulation):
+//!
+//! - a service never has two live invocations;
+//! - nothing starts before what it requires is up;
+//! - nothing is stopped by request before what goes down with it and is ordered after it is gone;
+//! - every signal goes to the live invocation;
+//! - every operation ends, and with finite timeouts every stop does;
+//! - after `handle_timeout(now)` no deadline lies at or before `now`;
+//! - when all is stopped no timer is armed.
+//!
+//! Where to find what: [`State`] is what a service is doing; `goals` turns requests into starts and
+//! stops; `lifecycle` is the way up; `stopping` the way down; `restart` what follows an end by
+//! itself; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
+//!
+//! ```
+//! use std::time::Duration;
+//! use supervisor_engine::{ActionKind, Engine, Kind, Moment, Report, Request, ServiceSpec, Status};
+//!
+//! let now = Moment::new(Duration::from_secs(1));
+//! let specs = vec![ServiceSpec::new("web", Kind::Simple)];
+//! let mut engine = Engine::new(specs, 1).expect("one service cannot wait for itself");
+//! engine.request(Request::Boot, now);
+//! let action = engine.poll_action().expect("it is enabled, so it starts");
+//! assert_eq!(action.what, ActionKind::Spawn);
+//! engine.report(action.invocation, Report::Spawned, now);
+//! assert_eq!(engine.service(action.service).state().status(), Status::Running);
+//! ```
+
 mod action;
+mod engine;
 mod exit;
+mod goals;
 mod graph;
 mod id;
 mod input;
+mod lifecycle;
 mod moment;
+mod operation;
+mod plan;
+mod restart;
+mod service;
 mod signal;
 mod spec;
-pub use action::*;
-pub use exit::*;
-pub use graph::*;
-pub use id::*;
-pub use input::*;
-pub use moment::*;
-pub use signal::*;
-pub use spec::*;
+mod state;
+mod stopping;
+mod transition;
+mod why;
+
+pub use action::{Action, ActionKind, ControlCommand, Whom};
+pub use engine::{Engine, Wake};
+pub use exit::{Ending, Exit, ExitSet, SpawnError};
+pub use graph::{Graph, Hop};
+pub use id::{Invocation, OperationId, ServiceId};
+pub use input::{Notification, Process, Report, Request, WatchdogMessage};
+pub use moment::Moment;
+pub use operation::{Aim, ENDED_OPERATIONS_KEPT, Item, Operation, Outcome, Verb};
+pub use plan::{Plan, PlanKind, PlanStep};
+pub use service::{Goal, Service};
+pub use signal::Signal;
+pub use spec::{
+    Dependency, DependencyKind, KillMode, Kind, ReloadHow, ReloadSpec, RestartPolicy, RestartSpec,
+    ServiceSpec, StopHow, StopSpec, StopStep, WatchdogSpec,
+};
+pub use state::{
+    Backoff, Exited, FailReason, Held, PhaseEnd, ReloadPhase, Reloading, Running, StartPhase,
+    Starting, State, Status, Step, StopCause, StopPhase, Stopping, Watchdog,
+};
+pub use stopping::KILL_PATIENCE;
+pub use transition::{Cause, Run, Transition};
+pub use why::Why;

@@ -1,0 +1,490 @@
+//! Who wants what: requests become goals, and goals become starts and stops once the order allows.
+//!
+//! Intent first, then action: a request only sets goals and moves what rests to `Waiting`. Then
+//! [`Engine::settle`] looks at every service that something changed for, until nothing changes.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::action::{ActionKind, Whom};
+use crate::engine::{Engine, Shutdown};
+use crate::id::{OperationId, ServiceId};
+use crate::input::Request;
+use crate::moment::Moment;
+use crate::operation::{Aim, Item, Outcome, Verb};
+use crate::service::Goal;
+use crate::signal::Signal;
+use crate::state::{FailReason, StartPhase, State, StopCause};
+use crate::transition::Cause;
+
+/// What a service that waits should do.
+enum Verdict {
+    Go,
+    Wait,
+    /// It requires this one, which is down and will not come up.
+    Fail(ServiceId),
+}
+
+impl Engine {
+    pub(crate) fn on_request(&mut self, request: Request, now: Moment) -> OperationId {
+        match request {
+            Request::Boot => {
+                let enabled: Vec<ServiceId> =
+                    self.services().filter(|(_, s)| s.spec.enabled).map(|(id, _)| id).collect();
+                let mut items = Vec::new();
+                self.want_up(&enabled, &mut items, now);
+                self.begin(Verb::Boot, items, now)
+            }
+            Request::Start(services) => {
+                let mut items = Vec::new();
+                self.want_up(&services, &mut items, now);
+                self.begin(Verb::Start, items, now)
+            }
+            Request::Stop { services, force, no_dependents } => {
+                self.want_down(&services, force, no_dependents, now)
+            }
+            Request::Restart { services, no_dependents } => {
+                self.want_cycle(&services, no_dependents, now)
+            }
+            Request::Reload(services) => self.want_reload(&services, now),
+            Request::Signal { services, signal } => self.send_signal(&services, signal, now),
+            Request::Reset(services) => self.reset(&services, now),
+            Request::Shutdown { within, force } => self.shut_down(within, force, now),
+        }
+    }
+
+    /// Registers an operation with the services that it waits for.
+    fn begin(&mut self, verb: Verb, items: Vec<Item>, now: Moment) -> OperationId {
+        let pending: Vec<ServiceId> =
+            items.iter().filter(|item| item.outcome.is_none()).map(|item| item.service).collect();
+        let operation = self.operations.begin(verb, items, now);
+        for id in pending {
+            self.get_mut(id).operations.push(operation);
+        }
+        operation
+    }
+
+    /// These, and what they need, are to be up.
+    fn want_up(&mut self, named: &[ServiceId], items: &mut Vec<Item>, now: Moment) {
+        if self.is_shutting_down() {
+            items.extend(unique(named).map(|id| done(id, Outcome::Superseded)));
+            return;
+        }
+        let pulled = self.graph.pulled_by(named);
+        let asked: BTreeSet<ServiceId> = named.iter().copied().collect();
+        for id in unique(named).chain(pulled.difference(&asked).copied().collect::<Vec<_>>()) {
+            let named = asked.contains(&id);
+            self.supersede(id, |aim| aim == Aim::Down, now);
+            let service = self.get(id);
+            if service.state.is_up() && service.goal != Goal::Cycle {
+                // A stop that has not begun yet is called off.
+                self.set_goal(id, Goal::Up);
+                if named {
+                    items.push(done(id, Outcome::AlreadyUp));
+                }
+                continue;
+            }
+            if named {
+                self.get_mut(id).forgive();
+            }
+            items.push(Item { service: id, named, aim: Aim::Up, outcome: None });
+            match &self.get(id).state {
+                // It goes all the way down first, and then comes up again.
+                State::Stopping(_) => self.set_goal(id, Goal::Cycle),
+                state if state.is_at_rest() || matches!(state, State::Backoff(_)) => {
+                    self.set_goal(id, Goal::Up);
+                    self.enter(id, State::Waiting, Cause::Requested, now);
+                }
+                State::Stopped(_)
+                | State::Waiting
+                | State::Starting(_)
+                | State::Running(_)
+                | State::Reloading(_)
+                | State::Backoff(_)
+                | State::Exited(_)
+                | State::Failed(_) => {
+                    // A restart that has not begun its stop yet goes on.
+                    if self.get(id).goal != Goal::Cycle {
+                        self.set_goal(id, Goal::Up);
+                    }
+                }
+            }
+        }
+    }
+
+    /// These, and what cannot be without them, are to be down.
+    fn want_down(
+        &mut self,
+        named: &[ServiceId],
+        force: bool,
+        no_dependents: bool,
+        now: Moment,
+    ) -> OperationId {
+        let mut items = Vec::new();
+        for (id, cause) in self.with_dependents(named, no_dependents) {
+            let named = cause == StopCause::Requested;
+            self.supersede(id, |aim| !matches!(aim, Aim::Down | Aim::None), now);
+            if self.get(id).state.is_at_rest() {
+                if named {
+                    items.push(done(id, Outcome::AlreadyDown));
+                }
+            } else {
+                items.push(Item { service: id, named, aim: Aim::Down, outcome: None });
+            }
+            self.set_goal(id, Goal::Down { cause, force });
+        }
+        self.begin(Verb::Stop, items, now)
+    }
+
+    /// These go down with what cannot be without them, and all come up again.
+    fn want_cycle(&mut self, named: &[ServiceId], no_dependents: bool, now: Moment) -> OperationId {
+        let mut items = Vec::new();
+        if self.is_shutting_down() {
+            items.extend(unique(named).map(|id| done(id, Outcome::Superseded)));
+            return self.begin(Verb::Restart, items, now);
+        }
+        let mut to_start = Vec::new();
+        for (id, cause) in self.with_dependents(named, no_dependents) {
+            let named = cause == StopCause::Requested;
+            let service = self.get(id);
+            // What is down, or on its way there for good, is only started if it was named.
+            let for_good = matches!(service.goal, Goal::Down { .. });
+            if service.state.is_at_rest() || for_good {
+                if named {
+                    to_start.push(id);
+                }
+                continue;
+            }
+            if named {
+                self.get_mut(id).forgive();
+            }
+            let aim = Aim::Cycle { was_down: self.get(id).state == State::Waiting };
+            items.push(Item { service: id, named, aim, outcome: None });
+            if self.get(id).state != State::Waiting {
+                self.set_goal(id, Goal::Cycle);
+            }
+        }
+        let running: Vec<ServiceId> =
+            items.iter().filter(|item| item.named).map(|item| item.service).collect();
+        self.want_up(&to_start, &mut items, now);
+        self.want_up_what_is_needed_by(&running, &mut items, now);
+        self.begin(Verb::Restart, items, now)
+    }
+
+    /// What is restarted needs what it requires, also if that is down now.
+    fn want_up_what_is_needed_by(
+        &mut self,
+        services: &[ServiceId],
+        items: &mut Vec<Item>,
+        now: Moment,
+    ) {
+        let listed: BTreeSet<ServiceId> = items.iter().map(|item| item.service).collect();
+        let needed: Vec<ServiceId> = self
+            .graph
+            .pulled_by(services)
+            .into_iter()
+            .filter(|id| !listed.contains(id) && self.get(*id).state.is_at_rest())
+            .collect();
+        let mut pulled = Vec::new();
+        self.want_up(&needed, &mut pulled, now);
+        items.extend(
+            pulled
+                .into_iter()
+                .filter(|item| !listed.contains(&item.service))
+                .map(|item| Item { named: false, ..item }),
+        );
+    }
+
+    fn want_reload(&mut self, named: &[ServiceId], now: Moment) -> OperationId {
+        let items: Vec<Item> = unique(named)
+            .map(|id| {
+                let service = self.get(id);
+                let up_or_coming = match service.state {
+                    State::Waiting
+                    | State::Starting(_)
+                    | State::Running(_)
+                    | State::Reloading(_)
+                    | State::Backoff(_) => true,
+                    State::Stopped(_)
+                    | State::Stopping(_)
+                    | State::Exited(_)
+                    | State::Failed(_) => false,
+                };
+                if service.spec.reload.is_none() {
+                    done(id, Outcome::CannotReload)
+                } else if up_or_coming {
+                    let aim = Aim::Reload { begun: false };
+                    Item { service: id, named: true, aim, outcome: None }
+                } else {
+                    done(id, Outcome::NotRunning)
+                }
+            })
+            .collect();
+        let operation = self.begin(Verb::Reload, items, now);
+        for id in unique(named) {
+            self.reload_if_asked(id, now);
+        }
+        operation
+    }
+
+    fn send_signal(&mut self, named: &[ServiceId], signal: Signal, now: Moment) -> OperationId {
+        let items = unique(named)
+            .map(|id| {
+                let main = self.get(id).state.invocation().filter(|_| self.main_lives(id));
+                let Some(invocation) = main else { return done(id, Outcome::NotRunning) };
+                self.act(id, invocation, ActionKind::Signal { signal, whom: Whom::Main });
+                done(id, Outcome::Signalled)
+            })
+            .collect();
+        self.begin(Verb::Signal, items, now)
+    }
+
+    fn main_lives(&self, id: ServiceId) -> bool {
+        match &self.get(id).state {
+            State::Starting(starting) => starting.phase != StartPhase::Exec,
+            State::Running(running) => running.invocation.is_some(),
+            State::Reloading(_) => true,
+            State::Stopping(stopping) => stopping.main.is_none(),
+            State::Stopped(_)
+            | State::Waiting
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => false,
+        }
+    }
+
+    fn reset(&mut self, named: &[ServiceId], now: Moment) -> OperationId {
+        let items = unique(named)
+            .map(|id| {
+                let service = self.get_mut(id);
+                service.forgive();
+                service.restarts = 0;
+                if matches!(service.state, State::Failed(_)) {
+                    let cause = StopCause::Reset;
+                    self.set_goal(id, Goal::Down { cause, force: false });
+                    self.enter(id, State::Stopped(cause), Cause::Stop(cause), now);
+                }
+                done(id, Outcome::Reset)
+            })
+            .collect();
+        self.begin(Verb::Reset, items, now)
+    }
+
+    fn shut_down(&mut self, within: Option<Duration>, force: bool, now: Moment) -> OperationId {
+        let asked = now.after(within);
+        let running = self.shutdown.and_then(|shutdown| shutdown.deadline);
+        self.shutdown = Some(Shutdown { deadline: asked.into_iter().chain(running).min() });
+        let mut items = Vec::new();
+        let cause = StopCause::Shutdown;
+        for index in 0..self.services.len() {
+            let id = ServiceId(u32::try_from(index).unwrap_or(u32::MAX));
+            self.supersede(id, |aim| !matches!(aim, Aim::Down | Aim::None), now);
+            if !self.get(id).state.is_at_rest() {
+                items.push(Item { service: id, named: true, aim: Aim::Down, outcome: None });
+            }
+            let was_forced = matches!(self.get(id).goal, Goal::Down { force: true, .. });
+            self.set_goal(id, Goal::Down { cause, force: force || was_forced });
+        }
+        self.begin(Verb::Shutdown, items, now)
+    }
+
+    /// The shutdown's time is up: order does not count any more.
+    pub(crate) fn kill_everything(&mut self, now: Moment) {
+        for index in 0..self.services.len() {
+            let id = ServiceId(u32::try_from(index).unwrap_or(u32::MAX));
+            let cause = StopCause::Shutdown;
+            self.set_goal(id, Goal::Down { cause, force: true });
+            match &self.get(id).state {
+                State::Stopping(_) => self.kill(id, now),
+                // Killed as soon as its spawn is known to have worked.
+                State::Starting(starting) if starting.phase == StartPhase::Exec => {}
+                state if state.is_live() => self.begin_stop(id, now),
+                State::Stopped(_)
+                | State::Waiting
+                | State::Starting(_)
+                | State::Running(_)
+                | State::Reloading(_)
+                | State::Backoff(_)
+                | State::Exited(_)
+                | State::Failed(_) => {}
+            }
+        }
+    }
+
+    /// The named services with why each is to stop, then what is stopped with them.
+    fn with_dependents(
+        &self,
+        named: &[ServiceId],
+        no_dependents: bool,
+    ) -> Vec<(ServiceId, StopCause)> {
+        let mut found: BTreeSet<ServiceId> = named.iter().copied().collect();
+        let mut list: Vec<_> = unique(named).map(|id| (id, StopCause::Requested)).collect();
+        let mut next = 0;
+        while !no_dependents && let Some((cause, _)) = list.get(next).copied() {
+            for dependent in &self.graph.node(cause).stops_with {
+                if found.insert(*dependent) {
+                    list.push((*dependent, StopCause::StoppedWith(cause)));
+                }
+            }
+            next += 1;
+        }
+        list
+    }
+
+    /// A service that was up is down by itself: what is bound to it goes down too, and comes up
+    /// again with it if it is to be restarted.
+    pub(crate) fn take_down_bound(&mut self, id: ServiceId, restarts: bool, now: Moment) {
+        for bound in self.graph.node(id).bound.clone() {
+            for (dependent, cause) in self.with_dependents(&[bound], false) {
+                let cause = if dependent == bound { StopCause::BoundTo(id) } else { cause };
+                let service = self.get(dependent);
+                // One that waits fails by its dependency; one that goes down goes on doing so.
+                if !service.state.is_live() || matches!(service.goal, Goal::Down { .. }) {
+                    continue;
+                }
+                if restarts {
+                    self.set_goal(dependent, Goal::Cycle);
+                } else {
+                    self.supersede(dependent, |aim| aim != Aim::Down, now);
+                    self.set_goal(dependent, Goal::Down { cause, force: false });
+                }
+            }
+        }
+    }
+
+    /// Acts on goals until nothing changes. Every turn brings a service nearer to its goal, and
+    /// the order has no cycle, so it ends.
+    pub(crate) fn settle(&mut self, now: Moment) {
+        while let Some(id) = self.dirty.pop_first() {
+            self.pursue(id, now);
+        }
+    }
+
+    fn pursue(&mut self, id: ServiceId, now: Moment) {
+        let service = self.get(id);
+        match (&service.state, service.goal) {
+            (State::Waiting | State::Backoff(_), Goal::Down { cause, .. }) => {
+                self.enter(id, State::Stopped(cause), Cause::Stop(cause), now);
+            }
+            (State::Waiting, Goal::Cycle | Goal::Up) => {
+                self.set_goal(id, Goal::Up);
+                match self.verdict(id) {
+                    Verdict::Go => self.start(id, now),
+                    Verdict::Wait => {}
+                    Verdict::Fail(dependency) => {
+                        let reason = FailReason::Dependency(dependency);
+                        self.enter(id, State::Failed(reason.clone()), Cause::Failed(reason), now);
+                    }
+                }
+            }
+            (State::Backoff(_), Goal::Cycle) => {
+                self.set_goal(id, Goal::Up);
+                self.enter(id, State::Waiting, Cause::Requested, now);
+            }
+            (state, Goal::Cycle) if state.is_at_rest() => {
+                self.set_goal(id, Goal::Up);
+                self.enter(id, State::Waiting, Cause::Requested, now);
+            }
+            (State::Stopping(_), Goal::Down { force, .. }) => {
+                if force {
+                    self.kill(id, now);
+                }
+            }
+            // How the spawn goes must be known first.
+            (State::Starting(starting), Goal::Down { .. } | Goal::Cycle)
+                if starting.phase == StartPhase::Exec => {}
+            (state, Goal::Down { .. } | Goal::Cycle) if state.is_live() => {
+                if self.first_in_the_way_of_stop(id).is_none() {
+                    self.begin_stop(id, now);
+                }
+            }
+            (_, Goal::Down { .. } | Goal::Cycle | Goal::Up) => {}
+        }
+    }
+
+    /// The first service that has to be gone before this one may be stopped.
+    pub(crate) fn first_in_the_way_of_stop(&self, id: ServiceId) -> Option<ServiceId> {
+        self.graph
+            .successors(id)
+            .iter()
+            .copied()
+            .find(|later| self.get(*later).goes_down() && self.get(*later).state.is_live())
+    }
+
+    /// Whom a waiting service waits for.
+    pub(crate) fn waits_for(&self, id: ServiceId) -> impl Iterator<Item = ServiceId> {
+        let required = &self.graph.node(id).required;
+        self.graph.predecessors(id).iter().copied().filter(move |on| {
+            let needed = required.iter().any(|(id, ordered)| id == on && *ordered);
+            self.look_at(*on, needed) == Look::Coming
+        })
+    }
+
+    fn verdict(&self, id: ServiceId) -> Verdict {
+        let required = &self.graph.node(id).required;
+        let mut verdict = Verdict::Go;
+        for on in self.graph.predecessors(id) {
+            let needed = required.iter().any(|(id, ordered)| id == on && *ordered);
+            match self.look_at(*on, needed) {
+                Look::Fine => {}
+                Look::Coming => verdict = Verdict::Wait,
+                Look::Hopeless => return Verdict::Fail(*on),
+            }
+        }
+        verdict
+    }
+
+    /// What a service looks like to one that waits for it.
+    fn look_at(&self, on: ServiceId, needed: bool) -> Look {
+        let service = self.get(on);
+        let hopeless = if needed { Look::Hopeless } else { Look::Fine };
+        match &service.state {
+            State::Waiting | State::Starting(_) | State::Stopping(_) => Look::Coming,
+            State::Running(_) | State::Reloading(_) => {
+                if service.goes_down() {
+                    Look::Coming
+                } else {
+                    Look::Fine
+                }
+            }
+            State::Exited(exited) if exited.held.is_some() => {
+                if service.goes_down() {
+                    Look::Coming
+                } else {
+                    Look::Fine
+                }
+            }
+            // Who merely likes to have it does not wait for a second try.
+            State::Backoff(_) => {
+                if needed {
+                    Look::Coming
+                } else {
+                    Look::Fine
+                }
+            }
+            State::Stopped(_) | State::Exited(_) | State::Failed(_) => {
+                // Already asked to come up again, just not seen to yet.
+                if service.goal == Goal::Cycle { Look::Coming } else { hopeless }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Fine,
+    Coming,
+    Hopeless,
+}
+
+/// An item that ended as it began.
+fn done(service: ServiceId, outcome: Outcome) -> Item {
+    Item { service, named: true, aim: Aim::None, outcome: Some(outcome) }
+}
+
+/// The ids without repetitions, in their order.
+fn unique(ids: &[ServiceId]) -> impl Iterator<Item = ServiceId> + use<> {
+    let mut seen = BTreeSet::new();
+    let list: Vec<_> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
+    list.into_iter()
+}

@@ -1,0 +1,496 @@
+//! The way of a service up, and what happens while it is up: reports and deadlines by state.
+
+use crate::action::{ActionKind, ControlCommand, Whom};
+use crate::engine::Engine;
+use crate::exit::{Ending, Exit, SpawnError};
+use crate::id::ServiceId;
+use crate::input::{Notification, Process, Report, WatchdogMessage};
+use crate::moment::Moment;
+use crate::operation::{Aim, Outcome};
+use crate::restart;
+use crate::spec::{Kind, ReloadHow};
+use crate::state::{
+    Exited, FailReason, Held, ReloadPhase, Reloading, Running, StartPhase, Starting, State, Step,
+    Watchdog,
+};
+use crate::stopping::Departure;
+use crate::transition::Cause;
+
+impl Engine {
+    /// Starts a service whose turn it is.
+    pub(crate) fn start(&mut self, id: ServiceId, now: Moment) {
+        if self.get(id).spec.kind == Kind::Target {
+            let running = Running { invocation: None, started: now, up: now, watchdog: None };
+            self.enter(id, State::Running(running), Cause::DependenciesUp, now);
+            return;
+        }
+        if !self.get_mut(id).admit_start(now) {
+            let reason = FailReason::StartLimit;
+            self.enter(id, State::Failed(reason.clone()), Cause::Failed(reason), now);
+            self.take_down_bound(id, false, now);
+            return;
+        }
+        let invocation = self.new_invocation(id);
+        self.act(id, invocation, ActionKind::Spawn);
+        let starting = Starting { invocation, since: now, deadline: None, phase: StartPhase::Exec };
+        self.enter(id, State::Starting(starting), Cause::DependenciesUp, now);
+    }
+
+    pub(crate) fn on_report(&mut self, id: ServiceId, report: Report, now: Moment) {
+        match report {
+            Report::Spawned => self.on_spawned(id, now),
+            Report::SpawnFailed(error) => self.on_spawn_failed(id, error, now),
+            Report::Exited { process: Process::Main, exit, remaining } => {
+                self.on_main_exited(id, exit, remaining, now);
+            }
+            Report::Exited { process: Process::Control, exit, .. } => {
+                self.on_control_ended(id, Ok(exit), now);
+            }
+            Report::ControlFailed(error) => self.on_control_ended(id, Err(error), now),
+            Report::Emptied => self.on_emptied(id, now),
+            Report::Notified(notification) => self.on_notified(id, notification, now),
+            Report::ProbeSucceeded => self.on_probed(id, now),
+        }
+    }
+
+    fn on_spawned(&mut self, id: ServiceId, now: Moment) {
+        let service = self.get(id);
+        let State::Starting(starting) = &service.state else { return };
+        if starting.phase != StartPhase::Exec {
+            return;
+        }
+        let phase = match service.spec.kind {
+            Kind::Notify => StartPhase::Ready,
+            Kind::Oneshot => StartPhase::Completion,
+            Kind::Simple | Kind::Target if service.spec.probed => StartPhase::Probe,
+            Kind::Simple | Kind::Target => return self.come_up(id, Cause::Spawned, now),
+        };
+        let deadline = starting.since.after(service.spec.start_timeout);
+        let starting = Starting { deadline, phase, ..starting.clone() };
+        if phase == StartPhase::Probe {
+            self.act(id, starting.invocation, ActionKind::StartProbe);
+        }
+        self.enter(id, State::Starting(starting), Cause::Spawned, now);
+    }
+
+    fn on_spawn_failed(&mut self, id: ServiceId, error: SpawnError, now: Moment) {
+        let State::Starting(starting) = &self.get(id).state else { return };
+        let departure = Departure { ending: Some(Ending::SpawnFailed(error)), ..starting.into() };
+        self.conclude(id, departure, now);
+    }
+
+    /// The service is up.
+    fn come_up(&mut self, id: ServiceId, cause: Cause, now: Moment) {
+        let service = self.get(id);
+        let State::Starting(starting) = &service.state else { return };
+        let watchdog = service
+            .spec
+            .watchdog
+            .map(|spec| Watchdog { period: spec.timeout, deadline: now + spec.timeout });
+        let running = Running {
+            invocation: Some(starting.invocation),
+            started: starting.since,
+            up: now,
+            watchdog,
+        };
+        self.enter(id, State::Running(running), cause, now);
+        self.reload_if_asked(id, now);
+    }
+
+    fn on_probed(&mut self, id: ServiceId, now: Moment) {
+        if let State::Starting(starting) = &self.get(id).state
+            && starting.phase == StartPhase::Probe
+        {
+            self.come_up(id, Cause::Probed, now);
+        }
+    }
+
+    fn on_main_exited(&mut self, id: ServiceId, exit: Exit, remaining: bool, now: Moment) {
+        self.get_mut(id).last_exit = Some((exit, now));
+        let service = self.get(id);
+        let clean = restart::is_clean(exit, service.spec.kind, &service.spec.restart);
+        let remains_up = clean && service.spec.remain_after_exit;
+        match &service.state {
+            State::Starting(starting) => {
+                let departure = Departure { main: Some(exit), remaining, ..starting.into() };
+                let phase = starting.phase;
+                if phase == StartPhase::Probe {
+                    self.act(id, departure.invocation, ActionKind::StopProbe);
+                }
+                match phase {
+                    StartPhase::Completion if remains_up => {
+                        let held = Held {
+                            invocation: departure.invocation,
+                            started: departure.started,
+                            up: now,
+                            remaining,
+                        };
+                        let exited = Exited { exit, held: Some(held) };
+                        self.enter(id, State::Exited(exited), Cause::Completed(exit), now);
+                    }
+                    StartPhase::Ready if clean => {
+                        let ending = Some(Ending::Protocol);
+                        self.wind_down(id, Departure { ending, ..departure }, now);
+                    }
+                    StartPhase::Exec
+                    | StartPhase::Ready
+                    | StartPhase::Probe
+                    | StartPhase::Completion => {
+                        let ending = Some(Ending::Exited(exit));
+                        let commands = clean && phase == StartPhase::Completion;
+                        self.wind_down(id, Departure { ending, commands, ..departure }, now);
+                    }
+                }
+            }
+            State::Running(running) | State::Reloading(Reloading { running, .. }) => {
+                let Some(invocation) = running.invocation else { return };
+                if remains_up {
+                    let (started, up) = (running.started, running.up);
+                    let held = Some(Held { invocation, started, up, remaining });
+                    let exited = Exited { exit, held };
+                    self.enter(id, State::Exited(exited), Cause::Completed(exit), now);
+                } else {
+                    let departure = Departure {
+                        main: Some(exit),
+                        remaining,
+                        control: matches!(
+                            &service.state,
+                            State::Reloading(Reloading { phase: ReloadPhase::Command { .. }, .. })
+                        ),
+                        commands: clean,
+                        ending: Some(Ending::Exited(exit)),
+                        ..Departure::new(invocation, running)
+                    };
+                    self.wind_down(id, departure, now);
+                }
+            }
+            State::Stopping(_) => self.on_main_gone(id, exit, remaining, now),
+            State::Stopped(_)
+            | State::Waiting
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => {}
+        }
+    }
+
+    fn on_emptied(&mut self, id: ServiceId, now: Moment) {
+        match &self.get(id).state {
+            State::Stopping(_) => self.on_all_gone(id, now),
+            State::Exited(_) => self.touch(id, |state| {
+                if let State::Exited(Exited { held: Some(held), .. }) = state {
+                    held.remaining = false;
+                }
+            }),
+            State::Stopped(_)
+            | State::Waiting
+            | State::Starting(_)
+            | State::Running(_)
+            | State::Reloading(_)
+            | State::Backoff(_)
+            | State::Failed(_) => {}
+        }
+    }
+
+    fn on_control_ended(&mut self, id: ServiceId, result: Result<Exit, SpawnError>, now: Moment) {
+        match &self.get(id).state {
+            State::Stopping(_) => self.on_stop_command_ended(id, result, now),
+            State::Reloading(reloading) => {
+                let ReloadPhase::Command { announced } = reloading.phase else { return };
+                match result {
+                    Ok(Exit::Code(0)) if announced => {
+                        let phase = ReloadPhase::Announced;
+                        let reloading = Reloading { phase, ..reloading.clone() };
+                        self.enter(id, State::Reloading(reloading), Cause::Reload, now);
+                    }
+                    Ok(Exit::Code(0)) => {
+                        self.end_reload(id, &Outcome::Reloaded, Cause::Reloaded, now);
+                    }
+                    Ok(exit) => {
+                        let outcome = &Outcome::ReloadFailed(exit);
+                        self.end_reload(id, outcome, Cause::ReloadFailed, now);
+                    }
+                    Err(error) => {
+                        let outcome = &Outcome::ReloadNotStarted(error);
+                        self.end_reload(id, outcome, Cause::ReloadFailed, now);
+                    }
+                }
+            }
+            State::Stopped(_)
+            | State::Waiting
+            | State::Starting(_)
+            | State::Running(_)
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => {}
+        }
+    }
+
+    /// The fields of a message count in systemd's fixed order, whatever their order in it.
+    fn on_notified(&mut self, id: ServiceId, message: Notification, now: Moment) {
+        if message.stopping {
+            self.on_announced_stop(id, now);
+        } else if message.ready {
+            self.on_ready(id, now);
+        } else if message.reloading {
+            self.on_announced_reload(id, now);
+        }
+        if let Some(extension) = message.extend {
+            self.extend_deadline(id, now + extension);
+        }
+        match message.watchdog {
+            Some(WatchdogMessage::Alive) => self.touch(id, |state| {
+                if let Some(watchdog) = running_mut(state).and_then(|r| r.watchdog.as_mut()) {
+                    watchdog.deadline = now + watchdog.period;
+                }
+            }),
+            Some(WatchdogMessage::Trigger) => self.on_watchdog_missed(id, now),
+            None => {}
+        }
+        if let Some(period) = message.watchdog_period {
+            let watchdog = (!period.is_zero()).then(|| Watchdog { period, deadline: now + period });
+            self.touch(id, |state| {
+                if let Some(running) = running_mut(state) {
+                    running.watchdog = watchdog;
+                }
+            });
+        }
+    }
+
+    fn on_ready(&mut self, id: ServiceId, now: Moment) {
+        match &self.get(id).state {
+            State::Starting(starting) if starting.phase == StartPhase::Ready => {
+                self.come_up(id, Cause::Ready, now);
+            }
+            State::Reloading(reloading) => match reloading.phase {
+                ReloadPhase::Announced => {
+                    self.end_reload(id, &Outcome::Reloaded, Cause::Reloaded, now);
+                }
+                ReloadPhase::Command { .. } => self.touch(id, |state| {
+                    if let State::Reloading(reloading) = state {
+                        reloading.phase = ReloadPhase::Command { announced: false };
+                    }
+                }),
+            },
+            // While running it is nothing new; after STOPPING=1 it does not count.
+            State::Stopped(_)
+            | State::Waiting
+            | State::Starting(_)
+            | State::Running(_)
+            | State::Stopping(_)
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => {}
+        }
+    }
+
+    fn on_announced_reload(&mut self, id: ServiceId, now: Moment) {
+        match &self.get(id).state {
+            State::Running(running) => {
+                let spec = &self.get(id).spec;
+                let timeout = spec.reload.map_or(spec.start_timeout, |reload| reload.timeout);
+                let reloading = Reloading {
+                    running: running.clone(),
+                    phase: ReloadPhase::Announced,
+                    deadline: now.after(timeout),
+                };
+                self.enter(id, State::Reloading(reloading), Cause::Reload, now);
+            }
+            State::Reloading(_) => self.touch(id, |state| {
+                if let State::Reloading(Reloading {
+                    phase: ReloadPhase::Command { announced },
+                    ..
+                }) = state
+                {
+                    *announced = true;
+                }
+            }),
+            // Before it is up the READY=1 that has to come anyway ends the reload.
+            State::Stopped(_)
+            | State::Waiting
+            | State::Starting(_)
+            | State::Stopping(_)
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => {}
+        }
+    }
+
+    /// Begins a reload if one was asked for and the service can take it now.
+    pub(crate) fn reload_if_asked(&mut self, id: ServiceId, now: Moment) {
+        let asked: Vec<_> = self
+            .get(id)
+            .operations
+            .iter()
+            .copied()
+            .filter(|operation| {
+                self.operations
+                    .item(*operation, id)
+                    .is_some_and(|item| item.aim == Aim::Reload { begun: false })
+            })
+            .collect();
+        let service = self.get(id);
+        let (State::Running(running), Some(reload)) = (&service.state, service.spec.reload) else {
+            return;
+        };
+        let Some(invocation) = running.invocation else { return };
+        if asked.is_empty() || service.goes_down() {
+            return;
+        }
+        let running = running.clone();
+        for operation in asked {
+            self.operations.set_aim(operation, id, Aim::Reload { begun: true });
+        }
+        match reload.how {
+            ReloadHow::Signal(signal) => {
+                self.act(id, invocation, ActionKind::Signal { signal, whom: Whom::Main });
+                self.resolve_reloads(id, &Outcome::Reloaded, now);
+            }
+            ReloadHow::Command => {
+                self.act(id, invocation, ActionKind::Run(ControlCommand::Reload));
+                let reloading = Reloading {
+                    running,
+                    phase: ReloadPhase::Command { announced: false },
+                    deadline: now.after(reload.timeout),
+                };
+                self.enter(id, State::Reloading(reloading), Cause::Reload, now);
+            }
+        }
+    }
+
+    fn end_reload(&mut self, id: ServiceId, outcome: &Outcome, cause: Cause, now: Moment) {
+        let State::Reloading(reloading) = &self.get(id).state else { return };
+        let running = reloading.running.clone();
+        self.enter(id, State::Running(running), cause, now);
+        self.resolve_reloads(id, outcome, now);
+        self.reload_if_asked(id, now);
+    }
+
+    fn resolve_reloads(&mut self, id: ServiceId, outcome: &Outcome, now: Moment) {
+        for operation in std::mem::take(&mut self.get_mut(id).operations) {
+            match self.operations.item(operation, id).map(|item| item.aim) {
+                Some(Aim::Reload { begun: true }) => {
+                    self.operations.resolve(operation, id, outcome.clone(), now);
+                }
+                _ => self.get_mut(id).operations.push(operation),
+            }
+        }
+    }
+
+    /// `EXTEND_TIMEOUT_USEC=`: the timer of the present phase and the watchdog, only ever later.
+    fn extend_deadline(&mut self, id: ServiceId, to: Moment) {
+        let later = |deadline: &mut Option<Moment>| *deadline = deadline.map(|at| at.max(to));
+        self.touch(id, |state| {
+            if let Some(watchdog) = running_mut(state).and_then(|r| r.watchdog.as_mut()) {
+                watchdog.deadline = watchdog.deadline.max(to);
+            }
+            match state {
+                State::Starting(starting) => later(&mut starting.deadline),
+                State::Reloading(reloading) => later(&mut reloading.deadline),
+                State::Stopping(stopping) => later(&mut stopping.deadline),
+                State::Stopped(_)
+                | State::Waiting
+                | State::Running(_)
+                | State::Backoff(_)
+                | State::Exited(_)
+                | State::Failed(_) => {}
+            }
+        });
+    }
+
+    /// The earliest deadline of a service has passed.
+    pub(crate) fn on_deadline(&mut self, id: ServiceId, now: Moment) {
+        match &self.get(id).state {
+            State::Starting(starting) => {
+                let probing = starting.phase == StartPhase::Probe;
+                let departure = Departure { ending: Some(Ending::StartTimeout), ..starting.into() };
+                if probing {
+                    self.act(id, departure.invocation, ActionKind::StopProbe);
+                }
+                self.wind_down(id, departure, now);
+            }
+            State::Running(_) => self.on_watchdog_missed(id, now),
+            State::Reloading(reloading) => {
+                if reloading.deadline.is_some_and(|deadline| deadline <= now) {
+                    if let (ReloadPhase::Command { .. }, Some(invocation)) =
+                        (reloading.phase, reloading.running.invocation)
+                    {
+                        let signal = crate::signal::Signal::KILL;
+                        let whom = Whom::Control;
+                        self.act(id, invocation, ActionKind::Signal { signal, whom });
+                    }
+                    self.end_reload(id, &Outcome::ReloadTimeout, Cause::ReloadTimeout, now);
+                } else {
+                    self.on_watchdog_missed(id, now);
+                }
+            }
+            State::Stopping(_) => self.on_step_timeout(id, now),
+            State::Backoff(_) => {
+                self.get_mut(id).restarts += 1;
+                self.enter(id, State::Waiting, Cause::Restart, now);
+            }
+            State::Stopped(_) | State::Waiting | State::Exited(_) | State::Failed(_) => {}
+        }
+    }
+
+    fn on_watchdog_missed(&mut self, id: ServiceId, now: Moment) {
+        let service = self.get(id);
+        let (State::Running(running) | State::Reloading(Reloading { running, .. })) =
+            &service.state
+        else {
+            return;
+        };
+        let Some(invocation) = running.invocation else { return };
+        let step =
+            Step::Abort(service.spec.watchdog.map_or(crate::signal::Signal::ABRT, |w| w.signal));
+        let control = is_reload_command(&service.state);
+        let departure = Departure {
+            ending: Some(Ending::Watchdog),
+            control,
+            ..Departure::new(invocation, running)
+        };
+        self.depart(id, departure, step, now);
+    }
+
+    fn on_announced_stop(&mut self, id: ServiceId, now: Moment) {
+        let service = self.get(id);
+        let departure = match &service.state {
+            State::Starting(starting) => {
+                if starting.phase == StartPhase::Exec {
+                    return;
+                }
+                starting.into()
+            }
+            State::Running(running) | State::Reloading(Reloading { running, .. }) => {
+                let Some(invocation) = running.invocation else { return };
+                let control = is_reload_command(&service.state);
+                Departure { control, ..Departure::new(invocation, running) }
+            }
+            State::Stopped(_)
+            | State::Waiting
+            | State::Stopping(_)
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => return,
+        };
+        self.depart(id, departure, Step::Announced, now);
+    }
+}
+
+/// What holds while a service is up.
+fn running_mut(state: &mut State) -> Option<&mut Running> {
+    match state {
+        State::Running(running) | State::Reloading(Reloading { running, .. }) => Some(running),
+        State::Stopped(_)
+        | State::Waiting
+        | State::Starting(_)
+        | State::Stopping(_)
+        | State::Backoff(_)
+        | State::Exited(_)
+        | State::Failed(_) => None,
+    }
+}
+
+/// Whether a reload command runs.
+pub(crate) fn is_reload_command(state: &State) -> bool {
+    matches!(state, State::Reloading(Reloading { phase: ReloadPhase::Command { .. }, .. }))
+}

@@ -1,0 +1,346 @@
+//! What a service is doing, with everything that is true only then.
+
+use crate::exit::{Ending, Exit};
+use crate::id::{Invocation, ServiceId};
+use crate::moment::Moment;
+use crate::signal::Signal;
+use crate::spec::StopHow;
+
+/// State of a service. Deadlines live in the variant: leaving a state cancels its timer because
+/// the timer is gone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Not running, and nothing will start it but a request or a dependent.
+    Stopped(StopCause),
+    /// To be started as soon as what it waits for allows.
+    Waiting,
+    /// Its process is there, or about to be, but it is not up yet.
+    Starting(Starting),
+    /// Up.
+    Running(Running),
+    /// Up, and reads its configuration again.
+    Reloading(Reloading),
+    /// On its way down.
+    Stopping(Stopping),
+    /// Ended, and to be started again at a moment.
+    Backoff(Backoff),
+    /// Ended well, not to be restarted.
+    Exited(Exited),
+    /// Gave up; needs a person.
+    Failed(FailReason),
+}
+
+/// Data of [`State::Starting`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Starting {
+    /// This execution.
+    pub invocation: Invocation,
+    /// When its spawn was asked for.
+    pub since: Moment,
+    /// When it has taken too long; counted from `since`, armed once its process is there.
+    pub deadline: Option<Moment>,
+    /// What it waits for.
+    pub phase: StartPhase,
+}
+
+/// What a starting service waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StartPhase {
+    /// The news that its process was started, or not.
+    Exec,
+    /// `READY=1`.
+    Ready,
+    /// Its readiness probe.
+    Probe,
+    /// The end of its process.
+    Completion,
+}
+
+/// Data of [`State::Running`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Running {
+    /// This execution; `None` for a target.
+    pub invocation: Option<Invocation>,
+    /// When its spawn was asked for.
+    pub started: Moment,
+    /// When it came up.
+    pub up: Moment,
+    /// The watchdog, if it is armed.
+    pub watchdog: Option<Watchdog>,
+}
+
+/// An armed watchdog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Watchdog {
+    /// Longest time between two signs of life.
+    pub period: std::time::Duration,
+    /// When the next must have come.
+    pub deadline: Moment,
+}
+
+/// Data of [`State::Reloading`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reloading {
+    /// What holds while it is up.
+    pub running: Running,
+    /// What the reload waits for.
+    pub phase: ReloadPhase,
+    /// When it has taken too long.
+    pub deadline: Option<Moment>,
+}
+
+/// What a reload waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReloadPhase {
+    /// The reload command; after it `READY=1` if the service has said `RELOADING=1` meanwhile.
+    Command {
+        /// Whether it has said so.
+        announced: bool,
+    },
+    /// `READY=1`, after the service has said `RELOADING=1`.
+    Announced,
+}
+
+/// Data of [`State::Stopping`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stopping {
+    /// This execution.
+    pub invocation: Invocation,
+    /// When its spawn was asked for.
+    pub started: Moment,
+    /// When it came up, if it did.
+    pub up: Option<Moment>,
+    /// When the stop began.
+    pub since: Moment,
+    /// Why it ends, if not by request. The first reason stays.
+    pub ending: Option<Ending>,
+    /// How the main process ended; `None` while it lives.
+    pub main: Option<Exit>,
+    /// Whether other processes are there; known once main is gone.
+    pub remaining: bool,
+    /// Whether a control process runs.
+    pub control: bool,
+    /// Whether stop commands are run: not for one that died uncleanly or was not up.
+    pub commands: bool,
+    /// The present step.
+    pub step: Step,
+    /// When that began.
+    pub step_since: Moment,
+    /// When it has taken too long.
+    pub deadline: Option<Moment>,
+    /// The steps before it.
+    pub trail: Vec<StopPhase>,
+}
+
+/// Where a stop is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// This step of the service's sequence.
+    Sequence(usize, StopHow),
+    /// The service has said `STOPPING=1` and is left alone.
+    Announced,
+    /// It missed its watchdog and got the watchdog signal.
+    Abort(Signal),
+    /// It got `KILL`.
+    Kill,
+    /// It is there after all that; nothing more is tried.
+    Stuck,
+}
+
+/// A step of a stop that is over.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StopPhase {
+    /// Which step.
+    pub step: Step,
+    /// How long it took.
+    pub took: std::time::Duration,
+    /// How it ended.
+    pub end: PhaseEnd,
+}
+
+/// How a step of a stop ended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PhaseEnd {
+    /// The service is gone.
+    Gone,
+    /// Its time was up.
+    Timeout,
+    /// Its command ended well and the step does not wait (`wait = false`).
+    Done,
+    /// Its command ended badly.
+    CommandFailed(Exit),
+    /// Its command could not be started.
+    CommandNotStarted(String),
+    /// A request or the shutdown's deadline wanted `KILL` at once.
+    CutShort,
+}
+
+/// Data of [`State::Backoff`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Backoff {
+    /// When the next try begins.
+    pub until: Moment,
+    /// Why the last one ended.
+    pub ending: Ending,
+}
+
+/// Data of [`State::Exited`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Exited {
+    /// How the main process ended.
+    pub exit: Exit,
+    /// What is left of a service that counts as up after its end (`remain-after-exit`).
+    pub held: Option<Held>,
+}
+
+/// A service that counts as up although its main process has ended well.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Held {
+    /// The execution that made it so.
+    pub invocation: Invocation,
+    /// When its spawn was asked for.
+    pub started: Moment,
+    /// When it came up.
+    pub up: Moment,
+    /// Whether processes of it are still there.
+    pub remaining: bool,
+}
+
+/// Why a service is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StopCause {
+    /// It was not started yet.
+    NeverStarted,
+    /// Somebody asked for it.
+    Requested,
+    /// It cannot be without this one, which was stopped.
+    StoppedWith(ServiceId),
+    /// It is bound to this one, which ended.
+    BoundTo(ServiceId),
+    /// The supervisor shuts down.
+    Shutdown,
+    /// Its failure was reset.
+    Reset,
+}
+
+/// Why a service has failed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailReason {
+    /// It ended, and its policy says no restart.
+    Ended(Ending),
+    /// More starts than allowed in too short a time.
+    StartLimit,
+    /// This one, which it requires, failed or is down.
+    Dependency(ServiceId),
+}
+
+/// The public names of the states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// See [`State::Stopped`].
+    Stopped,
+    /// See [`State::Waiting`].
+    Waiting,
+    /// See [`State::Starting`].
+    Starting,
+    /// See [`State::Running`].
+    Running,
+    /// See [`State::Reloading`].
+    Reloading,
+    /// See [`State::Stopping`].
+    Stopping,
+    /// See [`State::Backoff`].
+    Backoff,
+    /// See [`State::Exited`].
+    Exited,
+    /// See [`State::Failed`].
+    Failed,
+}
+
+impl State {
+    /// The public name.
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Stopped(_) => Status::Stopped,
+            Self::Waiting => Status::Waiting,
+            Self::Starting(_) => Status::Starting,
+            Self::Running(_) => Status::Running,
+            Self::Reloading(_) => Status::Reloading,
+            Self::Stopping(_) => Status::Stopping,
+            Self::Backoff(_) => Status::Backoff,
+            Self::Exited(_) => Status::Exited,
+            Self::Failed(_) => Status::Failed,
+        }
+    }
+
+    /// When something must happen if nothing else does.
+    pub fn deadline(&self) -> Option<Moment> {
+        match self {
+            Self::Starting(starting) => starting.deadline,
+            Self::Running(running) => running.watchdog.map(|watchdog| watchdog.deadline),
+            Self::Reloading(reloading) => {
+                let watchdog = reloading.running.watchdog.map(|watchdog| watchdog.deadline);
+                reloading.deadline.into_iter().chain(watchdog).min()
+            }
+            Self::Stopping(stopping) => stopping.deadline,
+            Self::Backoff(backoff) => Some(backoff.until),
+            Self::Stopped(_) | Self::Waiting | Self::Exited(_) | Self::Failed(_) => None,
+        }
+    }
+
+    /// The execution that is live, if one is.
+    pub fn invocation(&self) -> Option<Invocation> {
+        match self {
+            Self::Starting(starting) => Some(starting.invocation),
+            Self::Running(running) => running.invocation,
+            Self::Reloading(reloading) => reloading.running.invocation,
+            Self::Stopping(stopping) => Some(stopping.invocation),
+            Self::Exited(exited) => exited.held.as_ref().map(|held| held.invocation),
+            Self::Stopped(_) | Self::Waiting | Self::Backoff(_) | Self::Failed(_) => None,
+        }
+    }
+
+    /// Whether what requires it may run.
+    pub const fn is_up(&self) -> bool {
+        match self {
+            Self::Running(_) | Self::Reloading(_) => true,
+            Self::Exited(exited) => exited.held.is_some(),
+            Self::Stopped(_)
+            | Self::Waiting
+            | Self::Starting(_)
+            | Self::Stopping(_)
+            | Self::Backoff(_)
+            | Self::Failed(_) => false,
+        }
+    }
+
+    /// Whether it has to be stopped before it is down: it is up, or has processes.
+    pub const fn is_live(&self) -> bool {
+        match self {
+            Self::Starting(_) | Self::Stopping(_) => true,
+            Self::Running(_) | Self::Reloading(_) | Self::Exited(_) => self.is_up(),
+            Self::Stopped(_) | Self::Waiting | Self::Backoff(_) | Self::Failed(_) => false,
+        }
+    }
+
+    /// Whether nothing will happen without a request.
+    pub const fn is_at_rest(&self) -> bool {
+        match self {
+            Self::Stopped(_) | Self::Failed(_) => true,
+            Self::Exited(_) => !self.is_up(),
+            Self::Waiting
+            | Self::Starting(_)
+            | Self::Running(_)
+            | Self::Reloading(_)
+            | Self::Stopping(_)
+            | Self::Backoff(_) => false,
+        }
+    }
+}
+
+impl Stopping {
+    /// Whether a step of this kind ends now: everything that it waits for is gone.
+    pub const fn is_gone(&self, main_only: bool) -> bool {
+        self.main.is_some() && (main_only || !self.remaining) && !self.control
+    }
+}

@@ -1,0 +1,469 @@
+//! The way of a service down: the steps of its stop, and what becomes of it after.
+
+use std::time::Duration;
+
+use crate::action::{ActionKind, ControlCommand, Whom};
+use crate::engine::Engine;
+use crate::exit::{Ending, Exit, SpawnError};
+use crate::id::{Invocation, ServiceId};
+use crate::lifecycle::is_reload_command;
+use crate::moment::Moment;
+use crate::restart::{self, Verdict};
+use crate::service::Goal;
+use crate::signal::Signal;
+use crate::spec::{KillMode, StopHow};
+use crate::state::{
+    Backoff, Exited, FailReason, PhaseEnd, Reloading, Running, StartPhase, Starting, State, Step,
+    StopPhase, Stopping,
+};
+use crate::transition::{Cause, Run};
+
+/// How long the kernel may take to carry out `KILL` before the service counts as stuck, for
+/// example in an uninterruptible wait for a disk.
+pub const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is known of an invocation when it begins to end.
+#[derive(Clone, Debug)]
+pub(crate) struct Departure {
+    pub(crate) invocation: Invocation,
+    pub(crate) started: Moment,
+    pub(crate) up: Option<Moment>,
+    /// Why, if not by request.
+    pub(crate) ending: Option<Ending>,
+    /// How main ended, if it has.
+    pub(crate) main: Option<Exit>,
+    /// Whether others are there; known once main is gone.
+    pub(crate) remaining: bool,
+    /// Whether a control process runs.
+    pub(crate) control: bool,
+    /// Whether stop commands are run.
+    pub(crate) commands: bool,
+}
+
+impl Departure {
+    /// Of a service that is up, main alive.
+    pub(crate) const fn new(invocation: Invocation, running: &Running) -> Self {
+        Self {
+            invocation,
+            started: running.started,
+            up: Some(running.up),
+            ending: None,
+            main: None,
+            remaining: false,
+            control: false,
+            commands: false,
+        }
+    }
+}
+
+impl From<&Starting> for Departure {
+    /// Of a service that is not up yet, main alive.
+    fn from(starting: &Starting) -> Self {
+        Self {
+            invocation: starting.invocation,
+            started: starting.since,
+            up: None,
+            ending: None,
+            main: None,
+            remaining: false,
+            control: false,
+            commands: false,
+        }
+    }
+}
+
+impl Engine {
+    /// Stops a live service by request.
+    pub(crate) fn begin_stop(&mut self, id: ServiceId, now: Moment) {
+        let service = self.get(id);
+        let departure = match &service.state {
+            State::Starting(starting) => {
+                let departure = Departure::from(starting);
+                if starting.phase == StartPhase::Probe {
+                    self.act(id, departure.invocation, ActionKind::StopProbe);
+                }
+                departure
+            }
+            State::Running(running) | State::Reloading(Reloading { running, .. }) => {
+                let Some(invocation) = running.invocation else {
+                    return self.rest_target(id, now);
+                };
+                let control = is_reload_command(&service.state);
+                Departure { control, commands: true, ..Departure::new(invocation, running) }
+            }
+            State::Exited(Exited { exit, held: Some(held) }) => Departure {
+                invocation: held.invocation,
+                started: held.started,
+                up: Some(held.up),
+                ending: None,
+                main: Some(*exit),
+                remaining: held.remaining,
+                control: false,
+                commands: true,
+            },
+            State::Stopped(_)
+            | State::Waiting
+            | State::Stopping(_)
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => return,
+        };
+        if departure.control {
+            // A reload that is cut short: its command would only be in the way.
+            let (signal, whom) = (Signal::KILL, Whom::Control);
+            self.act(id, departure.invocation, ActionKind::Signal { signal, whom });
+        }
+        self.wind_down(id, departure, now);
+    }
+
+    /// A target has nothing to stop.
+    fn rest_target(&mut self, id: ServiceId, now: Moment) {
+        match self.get(id).goal {
+            Goal::Down { cause, .. } => {
+                self.enter(id, State::Stopped(cause), Cause::Stop(cause), now);
+            }
+            Goal::Cycle => {
+                self.set_goal(id, Goal::Up);
+                self.enter(id, State::Waiting, Cause::Cycle, now);
+            }
+            Goal::Up => {}
+        }
+    }
+
+    /// Begins the stop of an invocation with the first step that makes sense.
+    pub(crate) fn wind_down(&mut self, id: ServiceId, departure: Departure, now: Moment) {
+        let forced = matches!(self.get(id).goal, Goal::Down { force: true, .. });
+        let step =
+            if forced { self.kill_step(id, &departure) } else { self.step_from(0, id, &departure) };
+        match step {
+            Some(step) => self.depart(id, departure, step, now),
+            None => self.conclude(id, departure, now),
+        }
+    }
+
+    /// Begins the stop of an invocation with this step.
+    pub(crate) fn depart(&mut self, id: ServiceId, departure: Departure, step: Step, now: Moment) {
+        let cause = match (&departure.ending, self.get(id).goal) {
+            (Some(ending), _) => Cause::Ended(ending.clone()),
+            (None, Goal::Down { cause, .. }) => Cause::Stop(cause),
+            (None, Goal::Cycle) => Cause::Cycle,
+            (None, Goal::Up) => Cause::Step(step),
+        };
+        let Departure { invocation, started, up, ending, main, remaining, control, commands } =
+            departure;
+        let stopping = Stopping {
+            invocation,
+            started,
+            up,
+            since: now,
+            ending,
+            main,
+            remaining,
+            control,
+            commands,
+            step,
+            step_since: now,
+            deadline: None,
+            trail: Vec::new(),
+        };
+        self.take_step(id, stopping, step, cause, now);
+    }
+
+    /// The first step of the sequence from `index` on that has something to do; then `KILL`; `None`
+    /// if everything is gone.
+    fn step_from(&self, index: usize, id: ServiceId, departure: &Departure) -> Option<Step> {
+        let service = self.get(id);
+        let kill_mode = service.spec.stop.kill_mode;
+        let main_alive = departure.main.is_none();
+        let others = departure.remaining && kill_mode == KillMode::Group;
+        let steps = service.spec.stop.steps.iter().enumerate().skip(index);
+        for (place, step) in steps {
+            let applies = match step.how {
+                StopHow::Command(_) => departure.commands,
+                StopHow::Signal(_) | StopHow::Sleep => main_alive || others,
+            };
+            if applies {
+                return Some(Step::Sequence(place, step.how));
+            }
+        }
+        self.kill_step(id, departure)
+    }
+
+    /// `KILL`, or what stands for it when the spec forbids it; `None` if everything is gone.
+    fn kill_step(&self, id: ServiceId, departure: &Departure) -> Option<Step> {
+        let service = self.get(id);
+        let others = departure.remaining && !service.main_only();
+        if departure.main.is_some() && !others && !departure.control {
+            None
+        } else if service.spec.stop.send_sigkill {
+            Some(Step::Kill)
+        } else {
+            Some(Step::Stuck)
+        }
+    }
+
+    /// Enters a step: does what it says and sets its deadline.
+    fn take_step(
+        &mut self,
+        id: ServiceId,
+        mut stopping: Stopping,
+        step: Step,
+        cause: Cause,
+        now: Moment,
+    ) {
+        let invocation = stopping.invocation;
+        let spec = &self.get(id).spec;
+        let all = if spec.stop.kill_mode == KillMode::Group { Whom::All } else { Whom::Main };
+        let signal_timeout = spec.stop.steps.iter().rev().find_map(|step| match step.how {
+            StopHow::Signal(_) => step.timeout,
+            StopHow::Command(_) | StopHow::Sleep => None,
+        });
+        let (what, timeout) = match step {
+            Step::Sequence(place, how) => {
+                let timeout = spec.stop.steps.get(place).and_then(|step| step.timeout);
+                let what = match how {
+                    StopHow::Command(command) => {
+                        stopping.control = true;
+                        Some(ActionKind::Run(ControlCommand::Stop(command)))
+                    }
+                    StopHow::Signal(signal) => Some(ActionKind::Signal { signal, whom: all }),
+                    StopHow::Sleep => None,
+                };
+                (what, timeout)
+            }
+            Step::Announced => (None, signal_timeout),
+            Step::Abort(signal) => {
+                let timeout = spec.watchdog.and_then(|watchdog| watchdog.abort_timeout);
+                (Some(ActionKind::Signal { signal, whom: Whom::Main }), timeout.or(signal_timeout))
+            }
+            Step::Kill => {
+                let whom = if self.get(id).main_only() { Whom::Main } else { Whom::All };
+                let signal = Signal::KILL;
+                (Some(ActionKind::Signal { signal, whom }), Some(KILL_PATIENCE))
+            }
+            Step::Stuck => (None, None),
+        };
+        if let Some(what) = what {
+            self.act(id, invocation, what);
+        }
+        stopping.step = step;
+        stopping.step_since = now;
+        stopping.deadline = now.after(timeout);
+        self.enter(id, State::Stopping(stopping), cause, now);
+    }
+
+    /// Leaves the present step for the next one that makes sense.
+    fn next_step(&mut self, id: ServiceId, end: PhaseEnd, now: Moment) {
+        let State::Stopping(stopping) = &self.get(id).state else { return };
+        let mut stopping = stopping.clone();
+        stopping.close_step(end, now);
+        let departure = stopping.departure();
+        let next = match stopping.step {
+            Step::Sequence(place, _) => self.step_from(place + 1, id, &departure),
+            Step::Announced | Step::Abort(_) => self.kill_step(id, &departure),
+            Step::Kill | Step::Stuck => Some(Step::Stuck),
+        };
+        match next {
+            Some(step) => {
+                // A stop command that is still there has had its time.
+                if stopping.control
+                    && matches!(stopping.step, Step::Sequence(_, StopHow::Command(_)))
+                {
+                    let (signal, whom) = (Signal::KILL, Whom::Control);
+                    self.act(id, stopping.invocation, ActionKind::Signal { signal, whom });
+                }
+                self.take_step(id, stopping, step, Cause::Step(step), now);
+            }
+            None => self.finish(id, stopping, now),
+        }
+    }
+
+    pub(crate) fn on_step_timeout(&mut self, id: ServiceId, now: Moment) {
+        self.next_step(id, PhaseEnd::Timeout, now);
+    }
+
+    /// `KILL` at once, whatever the step.
+    pub(crate) fn kill(&mut self, id: ServiceId, now: Moment) {
+        let State::Stopping(stopping) = &self.get(id).state else { return };
+        let mut stopping = stopping.clone();
+        if matches!(stopping.step, Step::Kill | Step::Stuck) {
+            return;
+        }
+        let Some(step) = self.kill_step(id, &stopping.departure()) else { return };
+        stopping.close_step(PhaseEnd::CutShort, now);
+        self.take_step(id, stopping, step, Cause::Step(step), now);
+    }
+
+    pub(crate) fn on_main_gone(&mut self, id: ServiceId, exit: Exit, remaining: bool, now: Moment) {
+        let mixed = self.get(id).spec.stop.kill_mode == KillMode::Mixed;
+        self.touch(id, |state| {
+            if let State::Stopping(stopping) = state {
+                stopping.main = Some(exit);
+                stopping.remaining = remaining;
+            }
+        });
+        if self.finish_if_gone(id, now) {
+            return;
+        }
+        // With `mixed` the others are not asked: once main is gone they are killed.
+        if let State::Stopping(stopping) = &self.get(id).state
+            && mixed
+            && remaining
+            && matches!(
+                stopping.step,
+                Step::Sequence(_, StopHow::Signal(_)) | Step::Abort(_) | Step::Announced
+            )
+        {
+            self.next_step(id, PhaseEnd::Gone, now);
+        }
+    }
+
+    pub(crate) fn on_all_gone(&mut self, id: ServiceId, now: Moment) {
+        self.touch(id, |state| {
+            if let State::Stopping(stopping) = state {
+                stopping.remaining = false;
+            }
+        });
+        self.finish_if_gone(id, now);
+    }
+
+    pub(crate) fn on_stop_command_ended(
+        &mut self,
+        id: ServiceId,
+        result: Result<Exit, SpawnError>,
+        now: Moment,
+    ) {
+        self.touch(id, |state| {
+            if let State::Stopping(stopping) = state {
+                stopping.control = false;
+            }
+        });
+        if self.finish_if_gone(id, now) {
+            return;
+        }
+        let State::Stopping(stopping) = &self.get(id).state else { return };
+        let Step::Sequence(place, StopHow::Command(_)) = stopping.step else { return };
+        let wait = self.get(id).spec.stop.steps.get(place).is_none_or(|step| step.wait);
+        match result {
+            // It may well return before the service is gone: only that ends the step.
+            Ok(Exit::Code(0)) if wait => {}
+            Ok(Exit::Code(0)) => self.next_step(id, PhaseEnd::Done, now),
+            Ok(exit) => self.next_step(id, PhaseEnd::CommandFailed(exit), now),
+            Err(error) => self.next_step(id, PhaseEnd::CommandNotStarted(error.message), now),
+        }
+    }
+
+    fn finish_if_gone(&mut self, id: ServiceId, now: Moment) -> bool {
+        let main_only = self.get(id).main_only();
+        let State::Stopping(stopping) = &self.get(id).state else { return false };
+        let gone = stopping.is_gone(main_only);
+        if gone {
+            let mut stopping = stopping.clone();
+            stopping.close_step(PhaseEnd::Gone, now);
+            self.finish(id, stopping, now);
+        }
+        gone
+    }
+
+    /// The end of an invocation that was stopped.
+    fn finish(&mut self, id: ServiceId, stopping: Stopping, now: Moment) {
+        let took = now - stopping.since;
+        let departure = stopping.departure();
+        self.end(id, departure, Some((took, stopping.trail)), now);
+    }
+
+    /// The end of an invocation that had nothing left to stop.
+    pub(crate) fn conclude(&mut self, id: ServiceId, departure: Departure, now: Moment) {
+        self.end(id, departure, None, now);
+    }
+
+    fn end(
+        &mut self,
+        id: ServiceId,
+        departure: Departure,
+        stop: Option<(Duration, Vec<StopPhase>)>,
+        now: Moment,
+    ) {
+        let ending = departure.ending.clone();
+        let run = Some(Run {
+            invocation: departure.invocation,
+            started: departure.started,
+            up: departure.up,
+            ended: now,
+            exit: departure.main,
+            ending: departure.ending,
+            stop,
+        });
+        match self.get(id).goal {
+            Goal::Down { cause, .. } => {
+                self.enter_with(id, State::Stopped(cause), Cause::Stop(cause), run, now);
+            }
+            Goal::Cycle => {
+                self.set_goal(id, Goal::Up);
+                self.enter_with(id, State::Waiting, Cause::Cycle, run, now);
+            }
+            Goal::Up => {
+                // One that said STOPPING=1 and went has ended by itself as well.
+                let exit = departure.main.unwrap_or(Exit::Unknown);
+                let ending = ending.unwrap_or(Ending::Exited(exit));
+                self.end_by_itself(id, ending, exit, departure.up, run, now);
+            }
+        }
+    }
+
+    fn end_by_itself(
+        &mut self,
+        id: ServiceId,
+        ending: Ending,
+        exit: Exit,
+        up: Option<Moment>,
+        run: Option<Run>,
+        now: Moment,
+    ) {
+        let service = self.get(id);
+        let cause = Cause::Ended(ending.clone());
+        match restart::verdict(&ending, service.spec.kind, &service.spec.restart) {
+            Verdict::Restart => {
+                let lasted = up.is_some_and(|up| now - up >= service.spec.restart.reset);
+                let attempt = if lasted { 1 } else { service.attempt.saturating_add(1) };
+                let random = self.jitter.next();
+                let delay = restart::delay(&self.get(id).spec.restart, attempt, random);
+                self.get_mut(id).attempt = attempt;
+                let backoff = Backoff { until: now + delay, ending };
+                self.enter_with(id, State::Backoff(backoff), cause, run, now);
+                self.take_down_bound(id, true, now);
+            }
+            Verdict::Rest => {
+                let exited = Exited { exit, held: None };
+                self.enter_with(id, State::Exited(exited), cause, run, now);
+                self.take_down_bound(id, false, now);
+            }
+            Verdict::Fail => {
+                let reason = FailReason::Ended(ending);
+                let cause = Cause::Failed(reason.clone());
+                self.enter_with(id, State::Failed(reason), cause, run, now);
+                self.take_down_bound(id, false, now);
+            }
+        }
+    }
+}
+
+impl Stopping {
+    fn departure(&self) -> Departure {
+        Departure {
+            invocation: self.invocation,
+            started: self.started,
+            up: self.up,
+            ending: self.ending.clone(),
+            main: self.main,
+            remaining: self.remaining,
+            control: self.control,
+            commands: self.commands,
+        }
+    }
+
+    /// Writes down how the present step ended.
+    fn close_step(&mut self, end: PhaseEnd, now: Moment) {
+        self.trail.push(StopPhase { step: self.step, took: now - self.step_since, end });
+    }
+}
