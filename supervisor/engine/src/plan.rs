@@ -63,8 +63,8 @@ impl Engine {
     pub fn plan_restart(&self, named: &[ServiceId], no_dependents: bool) -> Plan {
         let stops = self.stop_reasons(named, no_dependents);
         let mut starts = stops.clone();
-        for (id, reason) in self
-            .reasons(named, |id| self.graph.node(id).required.iter().map(|(id, _)| *id).collect())
+        for (id, reason) in
+            reasons(named, |id| self.graph.node(id).required.iter().map(|(id, _)| *id).collect())
         {
             if !self.get(id).state.is_up() {
                 starts.entry(id).or_insert(reason);
