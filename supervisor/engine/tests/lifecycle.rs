@@ -3,7 +3,7 @@ use std::time::Duration;
 use supervisor_engine::*;
 #[test]
 fn smoke() {
-    let at = |ms| Moment::new(Duration::from_millis(1000 + ms));
+    let at = |ms: u64| Moment::new(Duration::from_millis(1000 + ms));
     let mut db = ServiceSpec::new("db", Kind::Notify);
     let mut web = ServiceSpec::new("web", Kind::Simple);
     web.dependencies.push(Dependency {
