@@ -65,12 +65,15 @@ pub(crate) fn verdict(ending: &Ending, kind: Kind, spec: &RestartSpec) -> Verdic
 /// The delay before the `attempt`-th restart in a row (from 1): `delay × factor^(attempt-1)`, at
 /// most `max_delay`, then longer or shorter by up to the share `jitter`; `random` is in 0..1.
 pub(crate) fn delay(spec: &RestartSpec, attempt: u32, random: f64) -> Duration {
+    // Zero times infinity is no number.
+    if spec.delay.is_zero() {
+        return Duration::ZERO;
+    }
     let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
     let longest = spec.max_delay.max(spec.delay).as_secs_f64();
     let seconds = (spec.delay.as_secs_f64() * spec.factor.max(1.0).powi(exponent)).min(longest);
     let jittered = seconds * (1.0 + spec.jitter.clamp(0.0, 1.0) * (2.0 * random - 1.0));
-    // Zero times infinity is no number; no delay was asked for then.
-    Duration::try_from_secs_f64(jittered).unwrap_or(Duration::ZERO)
+    Duration::try_from_secs_f64(jittered).unwrap_or(spec.max_delay)
 }
 
 /// A small generator for jitter (xorshift64*), so that a run is determined by its seed.
