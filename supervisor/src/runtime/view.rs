@@ -1,0 +1,356 @@
+//! The engine's state as the API shows it.
+
+use supervisor_api as api;
+use supervisor_engine::{
+    Aim, Cause, DependencyKind, Ending, Engine, Exit, FailReason, Item, Kind, Operation, Outcome,
+    PhaseEnd, Plan, PlanKind, ReloadPhase, Run, Service, ServiceId, StartPhase, State, Status,
+    Step, StopCause, StopHow, StopPhase, Verb, Why,
+};
+
+use crate::clock::{Wall, millis};
+
+/// The name of a service, for sentences.
+pub(crate) fn name(engine: &Engine, id: ServiceId) -> &str {
+    &engine.service(id).spec().name
+}
+
+pub(crate) const fn state(status: Status) -> api::State {
+    match status {
+        Status::Stopped => api::State::Stopped,
+        Status::Waiting => api::State::Waiting,
+        Status::Starting => api::State::Starting,
+        Status::Running => api::State::Running,
+        Status::Reloading => api::State::Reloading,
+        Status::Stopping => api::State::Stopping,
+        Status::Backoff => api::State::Backoff,
+        Status::Exited => api::State::Exited,
+        Status::Failed => api::State::Failed,
+    }
+}
+
+pub(crate) const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Target => "target",
+        Kind::Simple => "simple",
+        Kind::Notify => "notify",
+        Kind::Oneshot => "oneshot",
+    }
+}
+
+pub(crate) const fn relation(kind: DependencyKind) -> &'static str {
+    match kind {
+        DependencyKind::Requires => "requires",
+        DependencyKind::Wants => "wants",
+        DependencyKind::BindsTo => "binds-to",
+        DependencyKind::PartOf => "part-of",
+        DependencyKind::After => "after",
+        DependencyKind::Before => "before",
+    }
+}
+
+/// `None` where it is not known how the process ended.
+pub(crate) fn exit(exit: Exit) -> Option<api::Exit> {
+    match exit {
+        Exit::Code(code) => Some(api::Exit { code: Some(code), signal: None, core: false }),
+        Exit::Signal { signal, core } => {
+            Some(api::Exit { code: None, signal: Some(signal.to_string()), core })
+        }
+        Exit::Unknown => None,
+    }
+}
+
+/// When its process was started, if the service has one.
+pub(crate) fn started(service: &Service) -> Option<supervisor_engine::Moment> {
+    match service.state() {
+        State::Starting(starting) => Some(starting.since),
+        State::Running(running) => running.invocation.map(|_| running.started),
+        State::Reloading(reloading) => Some(reloading.running.started),
+        State::Stopping(stopping) => Some(stopping.started),
+        State::Stopped(_)
+        | State::Waiting
+        | State::Backoff(_)
+        | State::Exited(_)
+        | State::Failed(_) => None,
+    }
+}
+
+pub(crate) fn step(step: Step) -> String {
+    match step {
+        Step::Sequence(_, StopHow::Command(_)) => "command".to_owned(),
+        Step::Sequence(_, StopHow::Signal(signal)) => format!("signal {signal}"),
+        Step::Sequence(_, StopHow::Sleep) => "sleep".to_owned(),
+        Step::Announced => "announced".to_owned(),
+        Step::Abort(signal) => format!("abort {signal}"),
+        Step::Kill => "signal KILL".to_owned(),
+        Step::Stuck => "stuck".to_owned(),
+    }
+}
+
+/// What a step of a stop does, as part of a sentence.
+fn step_sentence(step: Step) -> String {
+    match step {
+        Step::Sequence(_, StopHow::Command(_)) => "runs its stop command".to_owned(),
+        Step::Sequence(_, StopHow::Signal(signal)) | Step::Abort(signal) => {
+            format!("got {signal}, is to end")
+        }
+        Step::Sequence(_, StopHow::Sleep) => "is left alone for a while".to_owned(),
+        Step::Announced => "said that it is stopping".to_owned(),
+        Step::Kill => "got KILL".to_owned(),
+        Step::Stuck => "is still there after KILL".to_owned(),
+    }
+}
+
+pub(crate) fn phases(phases: &[StopPhase]) -> Vec<api::StopPhase> {
+    let result = |end: &PhaseEnd| match end {
+        PhaseEnd::Gone => "gone".to_owned(),
+        PhaseEnd::Timeout => "timeout".to_owned(),
+        PhaseEnd::Done => "done".to_owned(),
+        PhaseEnd::CommandFailed(exit) => format!("failed: {exit}"),
+        PhaseEnd::CommandNotStarted(message) => format!("failed: {message}"),
+        PhaseEnd::CutShort => "cut short".to_owned(),
+    };
+    let phase = |phase: &StopPhase| api::StopPhase {
+        step: step(phase.step),
+        took_ms: millis(phase.took),
+        result: result(&phase.end),
+    };
+    phases.iter().map(phase).collect()
+}
+
+fn stop_cause(engine: &Engine, cause: StopCause) -> String {
+    match cause {
+        StopCause::NeverStarted => "not started".to_owned(),
+        StopCause::Requested => "stopped by request".to_owned(),
+        StopCause::StoppedWith(id) => format!("stopped with {}", name(engine, id)),
+        StopCause::BoundTo(id) => format!("bound to {}, which ended", name(engine, id)),
+        StopCause::Shutdown => "the supervisor shuts down".to_owned(),
+        StopCause::Reset => "reset".to_owned(),
+    }
+}
+
+fn fail_reason(engine: &Engine, reason: &FailReason) -> String {
+    match reason {
+        FailReason::Ended(ending) => ending.to_string(),
+        FailReason::StartLimit => "started too often in too short a time".to_owned(),
+        FailReason::Dependency(id) => format!("requires {}, which is not up", name(engine, *id)),
+    }
+}
+
+pub(crate) fn cause(engine: &Engine, cause: &Cause) -> String {
+    match cause {
+        Cause::Requested => "to be started".to_owned(),
+        Cause::Restart => "restarted by its policy".to_owned(),
+        Cause::DependenciesUp => "its turn".to_owned(),
+        Cause::Spawned => "process started".to_owned(),
+        Cause::Ready => "said READY=1".to_owned(),
+        Cause::Probed => "readiness probe succeeded".to_owned(),
+        Cause::Completed(exit) => format!("done: {exit}"),
+        Cause::Reload => "reloads".to_owned(),
+        Cause::Reloaded => "reloaded".to_owned(),
+        Cause::ReloadTimeout => "reload timed out".to_owned(),
+        Cause::ReloadFailed => "reload failed".to_owned(),
+        Cause::Stop(cause) => stop_cause(engine, *cause),
+        Cause::Cycle => "to be restarted".to_owned(),
+        Cause::Step(step) => step_sentence(*step),
+        Cause::Ended(ending) => ending.to_string(),
+        Cause::Failed(reason) => fail_reason(engine, reason),
+    }
+}
+
+const fn ending_code(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Exited(_) => "exit",
+        Ending::SpawnFailed(_) => "spawn",
+        Ending::StartTimeout => "start-timeout",
+        Ending::Watchdog => "watchdog",
+        Ending::Protocol => "protocol",
+    }
+}
+
+/// Why a service is in its state, for programs and for people.
+pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
+    let names = |ids: &[ServiceId]| -> Vec<String> {
+        ids.iter().map(|id| name(engine, *id).to_owned()).collect()
+    };
+    let plain = |code: &str, message: String| api::Why {
+        code: code.to_owned(),
+        services: Vec::new(),
+        message,
+    };
+    match engine.why(id) {
+        Why::Down(cause) => {
+            let (code, about) = match cause {
+                StopCause::NeverStarted => ("never-started", None),
+                StopCause::Requested => ("requested", None),
+                StopCause::StoppedWith(other) => ("stopped-with", Some(other)),
+                StopCause::BoundTo(other) => ("bound-to", Some(other)),
+                StopCause::Shutdown => ("shutdown", None),
+                StopCause::Reset => ("reset", None),
+            };
+            let services = about.map(|id| names(&[id])).unwrap_or_default();
+            api::Why { services, ..plain(code, stop_cause(engine, cause)) }
+        }
+        Why::WaitsFor(ids) => {
+            let services = names(&ids);
+            let message = format!("waits for {}", services.join(", "));
+            api::Why { services, ..plain("waits-for", message) }
+        }
+        Why::Starting(phase) => plain(
+            "starting",
+            match phase {
+                StartPhase::Exec => "its process is being started",
+                StartPhase::Ready => "waits for READY=1",
+                StartPhase::Probe => "waits for its readiness probe",
+                StartPhase::Completion => "waits for its process to end",
+            }
+            .to_owned(),
+        ),
+        Why::Up => plain("up", "up".to_owned()),
+        Why::StopWaitsFor(ids) => {
+            let services = names(&ids);
+            let message = format!("stops after {}", services.join(", "));
+            api::Why { services, ..plain("stop-waits-for", message) }
+        }
+        Why::Reloading(phase) => plain(
+            "reloading",
+            match phase {
+                ReloadPhase::Command { .. } => "runs its reload command",
+                ReloadPhase::Announced => "waits for READY=1 after RELOADING=1",
+            }
+            .to_owned(),
+        ),
+        Why::Stopping { step, ending } => {
+            let message = match ending {
+                Some(ending) => format!("{ending}; {}", step_sentence(step)),
+                None => step_sentence(step),
+            };
+            plain("stopping", message)
+        }
+        Why::Backoff { ending, attempt, .. } => {
+            plain("backoff", format!("{ending}; restart {attempt} in a row is due"))
+        }
+        Why::Ended => plain("ended", "ended well".to_owned()),
+        Why::Failed(reason) => match &reason {
+            FailReason::Ended(ending) => plain(ending_code(ending), ending.to_string()),
+            FailReason::StartLimit => plain("start-limit", fail_reason(engine, &reason)),
+            FailReason::Dependency(other) => api::Why {
+                services: names(&[*other]),
+                ..plain("dependency", fail_reason(engine, &reason))
+            },
+        },
+    }
+}
+
+pub(crate) fn run(run: &Run, wall: &Wall) -> api::Run {
+    api::Run {
+        invocation: run.invocation.0,
+        started_ms: wall.at_ms(run.started),
+        ready_after_ms: run.up.map(|up| millis(up - run.started)),
+        lasted_ms: millis(run.ended - run.started),
+        exit: run.exit.and_then(exit),
+        reason: run.ending.as_ref().map_or_else(|| "by request".to_owned(), ToString::to_string),
+        stop: run.stop.as_ref().map(|(_, trail)| phases(trail)).unwrap_or_default(),
+    }
+}
+
+pub(crate) const fn verb(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Boot => "boot",
+        Verb::Start => "start",
+        Verb::Stop => "stop",
+        Verb::Restart => "restart",
+        Verb::Reload => "reload",
+        Verb::Signal => "signal",
+        Verb::Reset => "reset",
+        Verb::Shutdown => "shutdown",
+    }
+}
+
+pub(crate) fn operation(
+    engine: &Engine,
+    id: supervisor_engine::OperationId,
+    operation: &Operation,
+    now: supervisor_engine::Moment,
+) -> api::Operation {
+    let done = operation.ended.is_some();
+    let ok = |item: &Item| item.outcome.as_ref().is_some_and(Outcome::is_ok);
+    api::Operation {
+        id: id.0,
+        verb: verb(operation.verb).to_owned(),
+        done,
+        ok: done && operation.items.iter().all(ok),
+        elapsed_ms: millis(operation.ended.unwrap_or(now) - operation.began),
+        items: operation.items.iter().map(|entry| item(engine, entry)).collect(),
+    }
+}
+
+fn item(engine: &Engine, item: &Item) -> api::Item {
+    let (result, message) = match &item.outcome {
+        None => (None, why(engine, item.service).message),
+        Some(outcome) => {
+            let (result, message) = outcome_view(engine, outcome, item.aim);
+            (Some(result), message)
+        }
+    };
+    let service = name(engine, item.service).to_owned();
+    api::Item { service, named: item.named, result, message }
+}
+
+fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResult, String) {
+    use api::ItemResult as R;
+    let (result, message) = match outcome {
+        Outcome::Started => (R::Started, String::new()),
+        Outcome::AlreadyUp => (R::AlreadyStarted, String::new()),
+        Outcome::Stopped => (R::Stopped, String::new()),
+        Outcome::AlreadyDown | Outcome::NotRunning => (R::NotRunning, String::new()),
+        Outcome::Restarted => (R::Restarted, String::new()),
+        Outcome::Reloaded => (R::Reloaded, String::new()),
+        Outcome::Signalled => (R::Signalled, String::new()),
+        Outcome::Reset => (R::Reset, String::new()),
+        Outcome::Failed(reason) => {
+            let result = match (aim, reason) {
+                (Aim::Reload { .. }, _) => R::ReloadFailed,
+                (_, FailReason::Ended(Ending::SpawnFailed(_))) => R::SpawnFailed,
+                (_, FailReason::Ended(_)) => R::StartFailed,
+                (_, FailReason::StartLimit) => R::StartLimit,
+                (_, FailReason::Dependency(_)) => R::DependencyFailed,
+            };
+            (result, fail_reason(engine, reason))
+        }
+        Outcome::CannotReload => {
+            (R::ReloadFailed, "it has no reload-command and no reload-signal".to_owned())
+        }
+        Outcome::ReloadFailed(exit) => (R::ReloadFailed, format!("reload command: {exit}")),
+        Outcome::ReloadNotStarted(error) => (R::ReloadFailed, error.message.clone()),
+        Outcome::ReloadTimeout => (R::ReloadFailed, "not done within its reload timeout".to_owned()),
+        Outcome::Stuck => (R::StopFailed, "still there after KILL".to_owned()),
+        Outcome::Superseded => {
+            (R::Superseded, "a later request asked for the opposite".to_owned())
+        }
+    };
+    (result, message)
+}
+
+pub(crate) fn plan(engine: &Engine, verb: api::Verb, plan: &Plan) -> api::Plan {
+    let step = |step: &supervisor_engine::PlanStep| api::PlanStep {
+        service: name(engine, step.service).to_owned(),
+        action: match step.what {
+            PlanKind::Start => "start".to_owned(),
+            PlanKind::Stop => "stop".to_owned(),
+        },
+        why: match (step.because_of, step.what) {
+            (None, _) => "named".to_owned(),
+            (Some(id), PlanKind::Start) => format!("needed by {}", name(engine, id)),
+            (Some(id), PlanKind::Stop) => format!("needs {}", name(engine, id)),
+        },
+        worst_ms: step.worst.map(millis),
+    };
+    let wave = |steps: &Vec<supervisor_engine::PlanStep>| api::PlanWave {
+        steps: steps.iter().map(step).collect(),
+    };
+    api::Plan {
+        verb,
+        waves: plan.waves.iter().map(wave).collect(),
+        worst_ms: plan.worst.map(millis),
+    }
+}
