@@ -101,12 +101,13 @@ impl NotifySocket {
             let mut header: libc::msghdr = unsafe { mem::zeroed() };
             header.msg_iov = &raw mut payload;
             header.msg_iovlen = 1;
+            // The C libraries have different types for lengths, hence `as _` here and below.
             header.msg_control = buffer.control.0.as_mut_ptr().cast();
-            header.msg_controllen = buffer.control_space;
+            header.msg_controllen = buffer.control_space as _;
 
             let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
-            // SAFETY: `header` points to `payload` and the control buffer, both writable and at least
-            // as long as it says, and both outlive the call.
+            // SAFETY: `header` points to `payload` and the control buffer, both writable, no
+            // shorter than it says, and outliving the call.
             let length = unsafe { libc::recvmsg(self.fd.as_raw_fd(), &raw mut header, flags) };
             if let Ok(length) = usize::try_from(length) {
                 // SAFETY: `recvmsg` has just filled in `header`, and the buffer is still borrowed.
@@ -292,7 +293,8 @@ unsafe fn payload_of<'a>(header: *const libc::cmsghdr) -> &'a [u8] {
     unsafe {
         let data = libc::CMSG_DATA(header);
         let before = data.offset_from_unsigned(header.cast());
-        slice::from_raw_parts(data, (*header).cmsg_len.saturating_sub(before))
+        let length: usize = (*header).cmsg_len as _;
+        slice::from_raw_parts(data, length.saturating_sub(before))
     }
 }
 
