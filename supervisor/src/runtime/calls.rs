@@ -1,0 +1,322 @@
+//! Calls of the control API, answered from the engine's state.
+
+use supervisor_api as api;
+use supervisor_api::{DaemonState, ErrorBody, ErrorCode, Info, Snapshot};
+use supervisor_engine::{OperationId, Request, ServiceId, Signal, State};
+use tokio::sync::oneshot;
+
+use super::{Runtime, view};
+use crate::clock::{self, Wall};
+use crate::control::{Call, Caller, LogStream, Readiness, Shutdown, duration};
+use crate::logs::Query;
+
+impl Runtime {
+    /// Answers one call. An answer that nobody waits for any more is dropped.
+    pub(crate) fn on_call(&mut self, call: Call) {
+        match call {
+            Call::Info { reply } => drop(reply.send(Ok(self.info()))),
+            Call::Services { matching, reply } => drop(reply.send(self.snapshot(matching))),
+            Call::Service { name, reply } => drop(reply.send(self.detail(&name))),
+            Call::Operate { request, caller, reply } => {
+                drop(reply.send(self.operate(&request, caller)));
+            }
+            Call::Plan { request, reply } => drop(reply.send(self.plan(&request))),
+            Call::Operation { id, reply } => drop(reply.send(self.operation(id))),
+            Call::WaitOperation { id, reply } => match self.operation(id) {
+                Ok(operation) if !operation.done => {
+                    self.waiters.entry(OperationId(id)).or_default().push(reply);
+                }
+                answer => drop(reply.send(answer)),
+            },
+            Call::Shutdown { request, caller, reply } => {
+                drop(reply.send(self.on_shutdown_call(&request, caller)));
+            }
+            Call::Events { since, reply } => {
+                drop(reply.send(self.events.subscribe(since).map_err(ErrorBody::from)));
+            }
+            Call::Logs { matching, stream, tail, follow, reply } => {
+                let services = match matching {
+                    Some(word) => match self.names.find_all(&[word]) {
+                        Ok(services) => services,
+                        Err(error) => return drop(reply.send(Err(error))),
+                    },
+                    None => self.names.find("all"),
+                };
+                let query = Query { services, stream, lines: tail };
+                self.answer_logs(query, follow, reply);
+            }
+            Call::Ready { name, reply } => drop(reply.send(self.readiness(name.as_deref()))),
+        }
+    }
+
+    fn info(&self) -> Info {
+        let state = if self.engine.is_shutting_down() {
+            DaemonState::Stopping
+        } else if self.boot.is_some() {
+            DaemonState::Starting
+        } else {
+            DaemonState::Running
+        };
+        Info {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api_version: api::API_VERSION.to_owned(),
+            pid: std::process::id(),
+            boot_id: self.boot_id.clone(),
+            started_ms: self.started_ms,
+            state,
+            spec_files: self.config.files.iter().map(|file| file.display().to_string()).collect(),
+            rev: self.events.rev(),
+        }
+    }
+
+    fn snapshot(&self, matching: Option<String>) -> Result<Snapshot, ErrorBody> {
+        let mut ids = match matching {
+            Some(word) => self.names.find_all(&[word])?,
+            None => self.names.find("all"),
+        };
+        // Ids are in the order of names.
+        ids.sort_unstable();
+        let wall = Wall::now();
+        Ok(Snapshot {
+            boot_id: self.boot_id.clone(),
+            rev: self.events.rev(),
+            now_ms: wall.now_ms(),
+            services: ids.into_iter().map(|id| self.service_view(id, &wall)).collect(),
+        })
+    }
+
+    fn service_view(&self, id: ServiceId, wall: &Wall) -> api::Service {
+        let (service, config, unit) = (self.engine.service(id), self.config(id), self.unit(id));
+        let state = service.state();
+        let last_invocation = unit.runs.front().map(|run| run.invocation);
+        api::Service {
+            name: config.spec.name.clone(),
+            instance: config.instance.clone(),
+            groups: self.names.groups_of(id).to_vec(),
+            description: config.description.clone(),
+            kind: view::kind(config.spec.kind).to_owned(),
+            enabled: config.spec.enabled,
+            state: view::state(state.status()),
+            since_ms: wall.at_ms(service.since()),
+            pid: unit.main_pid().map(nix::unistd::Pid::as_raw),
+            started_ms: view::started(service).map(|at| wall.at_ms(at)),
+            invocation: state.invocation().or(last_invocation).map(|invocation| invocation.0),
+            status: unit.status.as_deref().map(str::to_owned),
+            ready: state.is_up() && !self.engine.is_shutting_down(),
+            restarts: service.restarts(),
+            exit: service.last_exit().and_then(|(exit, _)| view::exit(exit)),
+            exited_ms: service.last_exit().map(|(_, at)| wall.at_ms(at)),
+            deadline_ms: shown_deadline(state).map(|at| wall.at_ms(at)),
+            why: view::why(&self.engine, id),
+        }
+    }
+
+    fn detail(&self, name: &str) -> Result<api::ServiceDetail, ErrorBody> {
+        let id = self.names.service(name).ok_or_else(|| self.names.unknown(name))?;
+        let wall = Wall::now();
+        let config = self.config(id);
+        let relation = |kind, other: ServiceId| api::Relation {
+            kind: view::relation(kind).to_owned(),
+            name: self.name(other).to_owned(),
+            state: view::state(self.engine.service(other).state().status()),
+        };
+        let dependencies = config.spec.dependencies.iter().map(|d| relation(d.kind, d.on));
+        let dependents = self.engine.services().flat_map(|(other, service)| {
+            let needs = service.spec().dependencies.iter().filter(move |d| d.on == id);
+            needs.map(move |d| relation(d.kind, other))
+        });
+        Ok(api::ServiceDetail {
+            service: self.service_view(id, &wall),
+            place: config.place.clone(),
+            command: config.command.clone().unwrap_or_default(),
+            dependencies: dependencies.collect(),
+            dependents: dependents.collect(),
+            log: match &config.log.stdout {
+                crate::config::Sink::File(path) => Some(path.display().to_string()),
+                crate::config::Sink::Inherit | crate::config::Sink::Null => None,
+            },
+            runs: self.unit(id).runs.iter().map(|run| view::run(run, &wall)).collect(),
+        })
+    }
+
+    fn operate(
+        &mut self,
+        request: &api::OperationRequest,
+        caller: Caller,
+    ) -> Result<api::Operation, ErrorBody> {
+        if self.engine.is_shutting_down() {
+            let message = "the supervisor is shutting down".to_owned();
+            return Err(error(ErrorCode::ShuttingDown, message));
+        }
+        let services = self.targets(request)?;
+        let no_dependents = request.no_dependents;
+        let wanted = match request.verb {
+            api::Verb::Start => Request::Start(services),
+            api::Verb::Stop => {
+                Request::Stop { services, force: is_forced(request)?, no_dependents }
+            }
+            api::Verb::Restart => Request::Restart { services, no_dependents },
+            api::Verb::Reload => Request::Reload(services),
+            api::Verb::Signal => Request::Signal { services, signal: signal(request)? },
+            api::Verb::Reset => Request::Reset(services),
+        };
+        let id = self.request(wanted);
+        tracing::info!(
+            operation = id.0,
+            verb = request.verb.as_str(),
+            targets = request.targets.join(" "),
+            uid = caller.uid,
+            pid = caller.pid,
+            "operation requested"
+        );
+        self.operation(id.0)
+    }
+
+    fn plan(&self, request: &api::OperationRequest) -> Result<api::Plan, ErrorBody> {
+        let services = self.targets(request)?;
+        let plan = match request.verb {
+            api::Verb::Start => self.engine.plan_start(&services),
+            api::Verb::Stop => self.engine.plan_stop(&services, request.no_dependents),
+            api::Verb::Restart => self.engine.plan_restart(&services, request.no_dependents),
+            api::Verb::Reload | api::Verb::Signal | api::Verb::Reset => {
+                let message = format!("{} has no plan", request.verb.as_str());
+                return Err(error(ErrorCode::Invalid, message));
+            }
+        };
+        Ok(view::plan(&self.engine, request.verb, &plan))
+    }
+
+    fn targets(&self, request: &api::OperationRequest) -> Result<Vec<ServiceId>, ErrorBody> {
+        if request.targets.is_empty() {
+            let hint = Some("\"all\" means every service".to_owned());
+            let message = "no targets are given".to_owned();
+            return Err(ErrorBody { hint, ..error(ErrorCode::Invalid, message) });
+        }
+        self.names.find_all(&request.targets)
+    }
+
+    fn operation(&self, id: u64) -> Result<api::Operation, ErrorBody> {
+        let operation = OperationId(id);
+        match self.engine.operation(operation) {
+            Some(known) => Ok(view::operation(&self.engine, operation, known, clock::now())),
+            None => {
+                let message = format!("no operation {id}, or it ended long ago");
+                Err(error(ErrorCode::UnknownOperation, message))
+            }
+        }
+    }
+
+    fn on_shutdown_call(
+        &mut self,
+        request: &api::ShutdownRequest,
+        caller: Caller,
+    ) -> Result<Shutdown, ErrorBody> {
+        let force = match request.mode.as_deref() {
+            None | Some("graceful") => false,
+            Some("force") => true,
+            Some(mode) => return Err(unknown_mode(mode)),
+        };
+        let asked = match &request.timeout {
+            None => None,
+            Some(text) => duration::parse(text).ok_or_else(|| {
+                error(ErrorCode::Invalid, format!("\"{text}\" is no duration"))
+            })?,
+        };
+        if let Some(left) = self.engine.shutdown_time_left(clock::now())
+            && asked.is_some_and(|asked| asked > left)
+        {
+            let message = format!("the running shutdown has only {left:.1?} left");
+            return Err(error(ErrorCode::Conflict, message));
+        }
+        let events = self.events.subscribe(None).map_err(ErrorBody::from)?;
+        let (sender, report) = oneshot::channel();
+        self.reporters.push(sender);
+        tracing::info!(uid = caller.uid, pid = caller.pid, force, "shutdown requested");
+        self.shut_down(asked, force);
+        Ok(Shutdown { events, report })
+    }
+
+    fn answer_logs(
+        &self,
+        query: Query,
+        follow: bool,
+        reply: crate::control::Reply<LogStream>,
+    ) {
+        let (backlog, live) = if follow {
+            let (backlog, live) = self.logs.follow(query);
+            (backlog, Some(live))
+        } else {
+            (self.logs.tail(query), None)
+        };
+        tokio::spawn(async move {
+            let answer = match backlog.await {
+                Ok(backlog) => Ok(LogStream { backlog, live }),
+                Err(_) => {
+                    Err(error(ErrorCode::Unavailable, "the log thread has ended".to_owned()))
+                }
+            };
+            drop(reply.send(answer));
+        });
+    }
+
+    /// A daemon is ready once everything that is wanted is up; a service when it is up.
+    fn readiness(&self, name: Option<&str>) -> Result<Readiness, ErrorBody> {
+        let mut reasons = Vec::new();
+        if self.engine.is_shutting_down() {
+            reasons.push("the supervisor is shutting down".to_owned());
+        }
+        let ids = match name {
+            Some(name) => self.names.find_all(&[name.to_owned()])?,
+            None => self.names.find("all"),
+        };
+        for id in ids {
+            let service = self.engine.service(id);
+            let wanted = name.is_some() || service.goal() == supervisor_engine::Goal::Up;
+            let done = name.is_none() && matches!(service.state(), State::Exited(_));
+            if wanted && !done && !service.state().is_up() {
+                let why = view::why(&self.engine, id).message;
+                let state = view::state(service.state().status()).as_str();
+                reasons.push(format!("{}: {state}: {why}", self.name(id)));
+            }
+        }
+        Ok(Readiness { ready: reasons.is_empty(), reasons })
+    }
+}
+
+/// The deadline of a state that people wait for; a watchdog's is none of theirs.
+fn shown_deadline(state: &State) -> Option<supervisor_engine::Moment> {
+    match state {
+        State::Running(_) => None,
+        State::Reloading(reloading) => reloading.deadline,
+        State::Stopped(_)
+        | State::Waiting
+        | State::Starting(_)
+        | State::Stopping(_)
+        | State::Backoff(_)
+        | State::Exited(_)
+        | State::Failed(_) => state.deadline(),
+    }
+}
+
+fn is_forced(request: &api::OperationRequest) -> Result<bool, ErrorBody> {
+    match request.mode.as_deref() {
+        None | Some("graceful") => Ok(false),
+        Some("force") => Ok(true),
+        Some(mode) => Err(unknown_mode(mode)),
+    }
+}
+
+fn signal(request: &api::OperationRequest) -> Result<Signal, ErrorBody> {
+    let text = request.signal.as_deref().unwrap_or_default();
+    Signal::parse(text)
+        .ok_or_else(|| error(ErrorCode::Invalid, format!("\"{text}\" is no signal")))
+}
+
+fn unknown_mode(mode: &str) -> ErrorBody {
+    let hint = Some("graceful and force exist".to_owned());
+    ErrorBody { hint, ..error(ErrorCode::Invalid, format!("no stop mode \"{mode}\"")) }
+}
+
+fn error(code: ErrorCode, message: String) -> ErrorBody {
+    ErrorBody { code, message, hint: None, details: Vec::new() }
+}

@@ -1,0 +1,145 @@
+//! Notify messages: who may speak, and what becomes of what they say.
+
+use nix::unistd::Pid;
+use supervisor_api::EventKind;
+use supervisor_engine::{Report, ServiceId};
+
+use super::Runtime;
+use super::poller::Source;
+use super::reaper::{Owner, Role};
+use super::unit::Process;
+use crate::notify::{Buffer, Datagram, Message, Notice, Received, Sender, authorised};
+use crate::process::{self, Roots};
+
+/// Messages of one service taken in one go. More than the longest queue of a socket, so that what
+/// a process sent before it ended has been read when its end is looked at, also in a flood.
+const MESSAGES_PER_TURN: usize = 1024;
+
+impl Runtime {
+    /// Reads the notify socket of a service until it is empty.
+    pub(crate) fn drain_notices(&mut self, id: ServiceId) {
+        // Both are put back: they are taken so that a message can change the rest.
+        let Some(socket) = self.unit_mut(id).notify.take() else { return };
+        let mut buffer = std::mem::take(&mut self.notify_buffer);
+        let mut broken = false;
+        for _ in 0..MESSAGES_PER_TURN {
+            match socket.recv(&mut buffer) {
+                Ok(Some(Received::Datagram(datagram))) => self.on_datagram(id, datagram),
+                Ok(Some(Received::Rejected(rejection))) => {
+                    tracing::warn!(service = %self.name(id), ?rejection, "notify message dropped");
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(service = %self.name(id), %error, "notify socket");
+                    broken = true;
+                    break;
+                }
+            }
+        }
+        self.notify_buffer = buffer;
+        if broken {
+            // A new one is made at the next start; watching this one would never end.
+            self.poller.remove(&socket);
+        } else {
+            self.unit_mut(id).notify = Some(socket);
+        }
+    }
+
+    fn on_datagram(&mut self, id: ServiceId, datagram: Datagram<'_>) {
+        match datagram.notice() {
+            // All that was sent before it has taken effect: closing it lets the sender go on.
+            Ok(Notice::Barrier(fds)) => drop(fds),
+            Ok(Notice::Message { message, sender }) => self.on_message(id, &message, sender),
+            Err(error) => {
+                tracing::warn!(service = %self.name(id), %error, "notify message ignored");
+            }
+        }
+    }
+
+    fn on_message(&mut self, id: ServiceId, message: &Message<'_>, sender: Sender) {
+        let Some(execution) = &self.unit(id).execution else {
+            tracing::debug!(service = %self.name(id), pid = sender.pid, "notify message after the end");
+            return;
+        };
+        let pid = |process: Option<&Process>| process.map(|process| process.pid.as_raw());
+        let main = pid(execution.main.as_ref());
+        let control = pid(execution.control.as_ref());
+        let access = self.notify_access(id);
+        if !authorised(access, sender.pid, main, control, Pid::this().as_raw()) {
+            tracing::debug!(
+                service = %self.name(id), pid = sender.pid, ?access, "notify message not allowed"
+            );
+            return;
+        }
+        for warning in &message.warnings {
+            tracing::warn!(service = %self.name(id), %warning, "notify message");
+        }
+        if let Some(pid) = message.main_pid {
+            self.follow_main_pid(id, Pid::from_raw(pid));
+        }
+        // Looked up again: the message may have come from an invocation that is over meanwhile.
+        let Some(execution) = &mut self.unit_mut(id).execution else { return };
+        let invocation = execution.invocation;
+        execution.notify_access = message.notify_access.or(execution.notify_access);
+        self.report(invocation, Report::Notified(message.notification()));
+        if let Some(text) = message.status {
+            self.set_status(id, text);
+        }
+    }
+
+    fn set_status(&mut self, id: ServiceId, text: &str) {
+        if self.unit(id).status.as_deref().unwrap_or_default() == text {
+            return;
+        }
+        self.unit_mut(id).status = (!text.is_empty()).then(|| text.into());
+        let service = self.name(id).to_owned();
+        self.publish(EventKind::Status { service, text: text.to_owned() });
+    }
+
+    /// `MAINPID=`: another process is the service now. It must be verifiably the service's own.
+    fn follow_main_pid(&mut self, id: ServiceId, pid: Pid) {
+        if self.unit(id).main_pid() == Some(pid) {
+            return;
+        }
+        match self.adopt_main(id, pid) {
+            Ok(true) => tracing::info!(service = %self.name(id), %pid, "new main process"),
+            Ok(false) => {
+                tracing::warn!(service = %self.name(id), %pid, "MAINPID is not a process of it");
+            }
+            Err(error) => tracing::warn!(service = %self.name(id), %pid, %error, "MAINPID"),
+        }
+    }
+
+    fn adopt_main(&mut self, id: ServiceId, pid: Pid) -> std::io::Result<bool> {
+        let orphans = self.orphans();
+        let Some(execution) = &self.unit(id).execution else { return Ok(false) };
+        if execution.control.as_ref().is_some_and(|control| control.pid == pid) {
+            return Ok(false);
+        }
+        let live = execution.live();
+        let roots = Roots { live: &live, started: &execution.started, tag: Some(self.tag(id)) };
+        let members = self.tree.members(&roots, &orphans)?;
+        let Some(member) = members.into_iter().find(|member| member.pid == pid) else {
+            return Ok(false);
+        };
+        let Some(pidfd) = process::open(pid)? else { return Ok(false) };
+        if !member.is_same()? {
+            return Ok(false);
+        }
+        let process = Process { pid, pidfd };
+        if let Some(old) = self.unit_mut(id).execution.as_mut().and_then(|e| e.main.take()) {
+            // From now on an orphan among others: reaped when it ends, part of the service till then.
+            self.unwatch_process(&old);
+        }
+        self.watch_process(&process, Source::Main(id));
+        self.pids.insert(pid, Owner { service: id, role: Role::Main });
+        if let Some(execution) = &mut self.unit_mut(id).execution {
+            execution.started.push(pid);
+            execution.main = Some(process);
+        }
+        Ok(true)
+    }
+}
+
+/// The one buffer that all sockets are read into.
+pub(crate) type NotifyBuffer = Buffer;

@@ -1,0 +1,273 @@
+//! Actions of the engine as calls to the operating system. Nothing else performs actions.
+
+use std::os::fd::AsFd as _;
+
+use supervisor_engine::{
+    Action, ActionKind, ControlCommand, Invocation, Report, ServiceId, Signal, SpawnError, State,
+    Whom,
+};
+
+use super::Runtime;
+use super::poller::Source;
+use super::unit::{Execution, Process};
+use crate::config::{Argv, NotifyAccess};
+use crate::notify::NotifySocket;
+use crate::process::{self, Command, Roots, Session, Stdin};
+
+/// Processes that are started before everything else gets its turn.
+const SPAWNS_PER_TURN: usize = 16;
+
+impl Runtime {
+    /// Carries out what the engine has asked for, but not more than a turn's share of spawns.
+    pub(crate) fn perform(&mut self) {
+        let mut spawns = 0;
+        while spawns < SPAWNS_PER_TURN
+            && let Some(action) = self.todo.pop_front()
+        {
+            match action.what {
+                ActionKind::Spawn => {
+                    spawns += 1;
+                    self.spawn_main(&action);
+                }
+                ActionKind::Run(command) => {
+                    spawns += 1;
+                    self.spawn_control(&action, command);
+                }
+                ActionKind::Signal { signal, whom } => self.send(action.service, signal, whom),
+                ActionKind::StartProbe => self.start_probe(&action),
+                ActionKind::StopProbe => self.stop_probe(action.service),
+                ActionKind::Release => self.release(&action),
+            }
+        }
+    }
+
+    fn spawn_main(&mut self, action: &Action) {
+        let Action { service, invocation, .. } = *action;
+        match self.try_spawn_main(service, invocation) {
+            Ok(()) => self.report(invocation, Report::Spawned),
+            Err(error) => self.report(invocation, Report::SpawnFailed(error)),
+        }
+    }
+
+    fn try_spawn_main(&mut self, id: ServiceId, invocation: Invocation) -> Result<(), SpawnError> {
+        self.open_outputs(id)?;
+        let access = self.config(id).notify_access;
+        if access != NotifyAccess::None {
+            self.open_notify_socket(id)?;
+        }
+        let mut environment = vec![("INVOCATION_ID", self.invocation_id(invocation))];
+        environment.extend(self.notify_variable(id, access != NotifyAccess::None));
+        if let Some(watchdog) = self.config(id).spec.watchdog {
+            environment.push(("WATCHDOG_USEC", watchdog.timeout.as_micros().to_string()));
+        }
+        let unit = &self.units[id.index()];
+        let config = &self.config.services[id.index()];
+        let (Some(argv), Some(outputs)) = (&config.command, &unit.outputs) else {
+            return Err(spawn_error("command", 0, "it has no command".to_owned()));
+        };
+        let stdin = self.stdin(id);
+        let child = self.spawner.spawn(&Command {
+            argv,
+            context: &config.context,
+            environment: &environment,
+            stdin,
+            stdout: outputs.stdout(),
+            stderr: outputs.stderr(),
+            tag: Some(self.tag_base + u64::from(id.0)),
+            session: self.main_session,
+        })?;
+        let process = Process { pid: child.pid, pidfd: child.pidfd };
+        self.watch_process(&process, Source::Main(id));
+        let mut execution = Execution::new(invocation);
+        execution.started.push(process.pid);
+        execution.main = Some(process);
+        let unit = self.unit_mut(id);
+        unit.execution = Some(execution);
+        unit.status = None;
+        Ok(())
+    }
+
+    fn stdin(&self, id: ServiceId) -> Stdin<'_> {
+        let config = &self.config.services[id.index()];
+        match &self.own_stdin {
+            Some(fd) if config.context.inherit_stdin => Stdin::Fd(fd.as_fd()),
+            _ => Stdin::from(config.context.stdin.as_deref()),
+        }
+    }
+
+    fn spawn_control(&mut self, action: &Action, command: ControlCommand) {
+        let Action { service, invocation, .. } = *action;
+        let config = self.config(service);
+        let argv = match command {
+            ControlCommand::Stop(index) => config.stop_commands.get(index),
+            ControlCommand::Reload => config.reload_command.as_ref(),
+        };
+        let argv = argv.cloned().unwrap_or_default();
+        let access = self.notify_access(service);
+        let mut environment = vec![("INVOCATION_ID", self.invocation_id(invocation))];
+        if let Some(main) = self.unit(service).main_pid() {
+            environment.push(("MAINPID", main.to_string()));
+        }
+        environment.extend(self.notify_variable(service, access >= NotifyAccess::Exec));
+        tracing::debug!(service = %self.name(service), ?argv, "control command");
+        match self.spawn_helper(service, &argv, &environment, Session::Own) {
+            Ok(process) => {
+                self.watch_process(&process, Source::Control(service));
+                let execution = self
+                    .unit_mut(service)
+                    .execution
+                    .get_or_insert_with(|| Execution::new(invocation));
+                execution.started.push(process.pid);
+                execution.control = Some(process);
+            }
+            Err(error) => self.report(invocation, Report::ControlFailed(error)),
+        }
+    }
+
+    /// Starts a process that works for a service, in the service's context and log.
+    pub(crate) fn spawn_helper(
+        &mut self,
+        id: ServiceId,
+        argv: &Argv,
+        environment: &[(&str, String)],
+        session: Session,
+    ) -> Result<Process, SpawnError> {
+        self.open_outputs(id)?;
+        let Some(outputs) = &self.units[id.index()].outputs else {
+            return Err(spawn_error("log", 0, "it has no outputs".to_owned()));
+        };
+        let child = self.spawner.spawn(&Command {
+            argv,
+            context: &self.config.services[id.index()].context,
+            environment,
+            stdin: Stdin::Null,
+            stdout: outputs.stdout(),
+            stderr: outputs.stderr(),
+            tag: Some(self.tag_base + u64::from(id.0)),
+            session,
+        })?;
+        Ok(Process { pid: child.pid, pidfd: child.pidfd })
+    }
+
+    fn open_outputs(&mut self, id: ServiceId) -> Result<(), SpawnError> {
+        if self.unit(id).outputs.is_some() {
+            return Ok(());
+        }
+        let config = &self.config.services[id.index()];
+        let owner = config.context.identity.as_ref().map(|identity| (identity.uid, identity.gid));
+        let outputs = self
+            .logs
+            .open(id, &config.spec.name, &config.log, owner)
+            .map_err(|error| os_error("log", &error))?;
+        self.unit_mut(id).outputs = Some(outputs);
+        Ok(())
+    }
+
+    fn open_notify_socket(&mut self, id: ServiceId) -> Result<(), SpawnError> {
+        if self.unit(id).notify.is_some() {
+            return Ok(());
+        }
+        // Numbers, not names: a path of a socket has 107 bytes at most.
+        let path = self.notify_dir.join(id.0.to_string());
+        let socket = NotifySocket::bind(path).and_then(|socket| {
+            self.poller.add(&socket, Source::Notify(id))?;
+            Ok(socket)
+        });
+        self.unit_mut(id).notify = Some(socket.map_err(|error| os_error("notify socket", &error))?);
+        Ok(())
+    }
+
+    fn notify_variable(&self, id: ServiceId, offered: bool) -> Option<(&'static str, String)> {
+        let socket = self.unit(id).notify.as_ref().filter(|_| offered)?;
+        Some(("NOTIFY_SOCKET", socket.path().to_string_lossy().into_owned()))
+    }
+
+    /// 32 hexadecimal digits that no other invocation has, as `INVOCATION_ID` of `systemd.exec(5)`.
+    fn invocation_id(&self, invocation: Invocation) -> String {
+        format!("{}{:016x}", self.boot_id, invocation.0)
+    }
+
+    /// Whose messages count now.
+    pub(crate) fn notify_access(&self, id: ServiceId) -> NotifyAccess {
+        let execution = self.unit(id).execution.as_ref();
+        execution.and_then(|e| e.notify_access).unwrap_or(self.config(id).notify_access)
+    }
+
+    fn send(&mut self, id: ServiceId, signal: Signal, whom: Whom) {
+        let name = self.name(id).to_owned();
+        tracing::debug!(service = %name, %signal, ?whom, "signal");
+        let result = match whom {
+            Whom::Main => self.signal_main(id, signal),
+            Whom::Control => self.signal_control(id, signal),
+            Whom::All if signal == Signal::KILL => self.kill_all(id),
+            Whom::All => self.signal_all(id, signal),
+        };
+        if let Err(error) = result {
+            tracing::warn!(service = %name, %signal, %error, "signal not sent to all");
+        }
+    }
+
+    fn signal_main(&self, id: ServiceId, signal: Signal) -> std::io::Result<()> {
+        let execution = self.unit(id).execution.as_ref();
+        let Some(main) = execution.and_then(|execution| execution.main.as_ref()) else {
+            return Ok(());
+        };
+        process::signal(main.pidfd.as_fd(), signal)?;
+        // A stopped process cannot end; but one that somebody signals by hand stays stopped.
+        let ends = matches!(self.engine.service(id).state(), State::Stopping(_));
+        if ends && signal != Signal::KILL {
+            process::signal(main.pidfd.as_fd(), Signal::CONT)?;
+        }
+        Ok(())
+    }
+
+    fn signal_control(&self, id: ServiceId, signal: Signal) -> std::io::Result<()> {
+        let execution = self.unit(id).execution.as_ref();
+        let Some(control) = execution.and_then(|execution| execution.control.as_ref()) else {
+            return Ok(());
+        };
+        let roots = Roots { live: &[control.pid], started: &[], tag: None };
+        self.tree.signal(&roots, &[], signal)
+    }
+
+    fn signal_all(&mut self, id: ServiceId, signal: Signal) -> std::io::Result<()> {
+        let orphans = self.orphans();
+        let Some(execution) = &self.unit(id).execution else { return Ok(()) };
+        let live = execution.live();
+        let tag = Some(self.tag_base + u64::from(id.0));
+        let roots = Roots { live: &live, started: &execution.started, tag };
+        self.tree.signal(&roots, &orphans, signal)
+    }
+
+    pub(crate) fn kill_all(&mut self, id: ServiceId) -> std::io::Result<()> {
+        let tag = Some(self.tag_base + u64::from(id.0));
+        let Some(execution) = &mut self.units[id.index()].execution else { return Ok(()) };
+        execution.killed = true;
+        let live = execution.live();
+        let roots = Roots { live: &live, started: &execution.started, tag };
+        self.tree.kill(&roots, |pid| self.pids.contains_key(&pid))
+    }
+
+    /// The invocation is over.
+    fn release(&mut self, action: &Action) {
+        let id = action.service;
+        self.stop_probe(id);
+        self.leftovers.remove(&id);
+        let unit = self.unit_mut(id);
+        let live = unit.execution.take_if(|execution| execution.invocation == action.invocation);
+        if let Some(execution) = live {
+            for process in execution.main.iter().chain(&execution.control) {
+                self.unwatch_process(process);
+            }
+        }
+        self.logs.flush(id);
+    }
+}
+
+fn os_error(step: &'static str, error: &std::io::Error) -> SpawnError {
+    spawn_error(step, error.raw_os_error().unwrap_or(0), error.to_string())
+}
+
+fn spawn_error(step: &'static str, errno: i32, what: String) -> SpawnError {
+    SpawnError { step, errno, message: format!("{step}: {what}") }
+}

@@ -1,0 +1,121 @@
+//! One epoll for all pidfds and notify sockets, awaited as one descriptor of tokio's.
+//!
+//! Nested, so that a service costs no task and no waker, and a turn of the loop sees everything
+//! that has happened at once and can bring it into order.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use supervisor_engine::ServiceId;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Events taken in one turn.
+const BATCH: usize = 256;
+
+/// What a descriptor is watched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The end of the main process.
+    Main(ServiceId),
+    /// The end of the control process.
+    Control(ServiceId),
+    /// The end of a probe command.
+    Probe(ServiceId),
+    /// A message on the notify socket.
+    Notify(ServiceId),
+}
+
+impl Source {
+    fn token(self) -> u64 {
+        let (kind, id) = match self {
+            Self::Main(id) => (0, id),
+            Self::Control(id) => (1, id),
+            Self::Probe(id) => (2, id),
+            Self::Notify(id) => (3, id),
+        };
+        kind << 32 | u64::from(id.0)
+    }
+
+    fn from_token(token: u64) -> Self {
+        let id = ServiceId(u32::try_from(token & u64::from(u32::MAX)).unwrap_or(u32::MAX));
+        match token >> 32 {
+            0 => Self::Main(id),
+            1 => Self::Control(id),
+            2 => Self::Probe(id),
+            _ => Self::Notify(id),
+        }
+    }
+}
+
+/// The descriptors that are watched.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    epoll: AsyncFd<Inner>,
+    events: Vec<EpollEvent>,
+}
+
+#[derive(Debug)]
+struct Inner(Epoll);
+
+impl AsRawFd for Inner {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.0.as_raw_fd()
+    }
+}
+
+impl Poller {
+    /// Needs tokio's I/O driver.
+    pub(crate) fn new() -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let epoll = AsyncFd::with_interest(Inner(epoll), Interest::READABLE)?;
+        Ok(Self { epoll, events: vec![EpollEvent::empty(); BATCH] })
+    }
+
+    /// Watches a descriptor until it is removed; do that before it is closed.
+    pub(crate) fn add(&self, fd: impl AsFd, source: Source) -> io::Result<()> {
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, source.token());
+        Ok(self.epoll.get_ref().0.add(fd, event)?)
+    }
+
+    /// Stops watching a descriptor.
+    pub(crate) fn remove(&self, fd: impl AsFd) {
+        if let Err(error) = self.epoll.get_ref().0.delete(fd) {
+            tracing::debug!(%error, "a descriptor that is not watched was to be removed");
+        }
+    }
+
+    /// Waits until something has happened. Cancel safe.
+    pub(crate) async fn ready(&self) -> io::Result<()> {
+        self.epoll.readable().await.map(|mut guard| guard.retain_ready())
+    }
+
+    /// What has happened, at most one batch; nothing if nothing has.
+    pub(crate) fn take(&mut self) -> io::Result<Vec<Source>> {
+        let Self { epoll, events } = self;
+        // Told that there is nothing, `try_io` forgets the readiness, and the next wait is a real
+        // one.
+        let taken = epoll.try_io(Interest::READABLE, |inner| {
+            match inner.0.wait(events, EpollTimeout::ZERO)? {
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                count => Ok(count),
+            }
+        });
+        match taken {
+            Ok(count) => {
+                let happened = events.iter().take(count);
+                Ok(happened.map(|event| Source::from_token(event.data())).collect())
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Readiness probes: a task each while the service starts; commands are run by the runtime.
+
+use supervisor_engine::{Action, Exit, Invocation, Report, ServiceId};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::Runtime;
+use super::poller::Source;
+use super::unit::{Probe, Process};
+use crate::config::{ProbeCheck, ReadinessProbe};
+use crate::probe;
+use crate::process::{self, Session};
+
+/// What the task of a probe tells the runtime.
+#[derive(Debug)]
+pub(crate) struct ProbeNews {
+    service: ServiceId,
+    invocation: Invocation,
+    what: ProbeStep,
+}
+
+#[derive(Debug)]
+enum ProbeStep {
+    /// Run the command and answer how it ended.
+    Run(oneshot::Sender<Result<(), String>>),
+    /// It took too long.
+    Abandon,
+    /// The probe has succeeded as often as it should.
+    Succeeded,
+}
+
+/// A probe command that runs.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    process: Process,
+    reply: oneshot::Sender<Result<(), String>>,
+}
+
+/// One probe's way to the runtime.
+#[derive(Clone, Debug)]
+struct Reporter {
+    service: ServiceId,
+    invocation: Invocation,
+    news: mpsc::UnboundedSender<ProbeNews>,
+}
+
+impl Reporter {
+    /// A runtime that has ended needs no news.
+    fn send(&self, what: ProbeStep) {
+        let Self { service, invocation, .. } = *self;
+        let _gone = self.news.send(ProbeNews { service, invocation, what });
+    }
+
+    async fn attempt(self, probe: ReadinessProbe) -> Result<(), ()> {
+        let result = match &probe.check {
+            ProbeCheck::Exec(_) => {
+                let (reply, answer) = oneshot::channel();
+                self.send(ProbeStep::Run(reply));
+                let Ok(answer) = timeout(probe.timeout, answer).await else {
+                    self.send(ProbeStep::Abandon);
+                    return Err(());
+                };
+                answer.unwrap_or_else(|_| Err("not run".to_owned()))
+            }
+            ProbeCheck::Tcp { .. }
+            | ProbeCheck::Http { .. }
+            | ProbeCheck::Unix(_)
+            | ProbeCheck::File(_) => {
+                probe::run(&probe.check, probe.timeout).await.map_err(|error| error.to_string())
+            }
+        };
+        result.map_err(|error| {
+            tracing::debug!(service = self.service.0, error, "readiness probe failed");
+        })
+    }
+}
+
+impl Runtime {
+    pub(crate) fn start_probe(&mut self, action: &Action) {
+        let Some(probe) = self.config(action.service).probe.clone() else { return };
+        let reporter = Reporter {
+            service: action.service,
+            invocation: action.invocation,
+            news: self.probe_news.clone(),
+        };
+        let task = tokio::spawn(async move {
+            probe::until_ready(&probe, || reporter.clone().attempt(probe.clone())).await;
+            reporter.send(ProbeStep::Succeeded);
+        });
+        if let Some(execution) = &mut self.unit_mut(action.service).execution {
+            execution.probe = Some(Probe { task: task.abort_handle(), attempt: None });
+        }
+    }
+
+    /// Ends the probe of a service and the command that it runs.
+    pub(crate) fn stop_probe(&mut self, id: ServiceId) {
+        self.abandon_attempt(id);
+        if let Some(execution) = &mut self.unit_mut(id).execution
+            && let Some(probe) = execution.probe.take()
+        {
+            probe.task.abort();
+        }
+    }
+
+    pub(crate) fn on_probe_news(&mut self, news: ProbeNews) {
+        let ProbeNews { service, invocation, what } = news;
+        let live = self.unit(service).execution.as_ref();
+        if live.is_none_or(|execution| execution.invocation != invocation) {
+            return;
+        }
+        match what {
+            ProbeStep::Run(reply) => self.run_attempt(service, reply),
+            ProbeStep::Abandon => self.abandon_attempt(service),
+            ProbeStep::Succeeded => {
+                self.stop_probe(service);
+                self.report(invocation, Report::ProbeSucceeded);
+            }
+        }
+    }
+
+    fn run_attempt(&mut self, id: ServiceId, reply: oneshot::Sender<Result<(), String>>) {
+        self.abandon_attempt(id);
+        let Some(ReadinessProbe { check: ProbeCheck::Exec(argv), .. }) = self.config(id).probe.clone()
+        else {
+            return;
+        };
+        match self.spawn_helper(id, &argv, &[], Session::Group) {
+            Ok(process) => {
+                self.watch_process(&process, Source::Probe(id));
+                let unit = self.unit_mut(id);
+                if let Some(probe) = unit.execution.as_mut().and_then(|e| e.probe.as_mut()) {
+                    probe.attempt = Some(Attempt { process, reply });
+                }
+            }
+            // The receiver may have given up.
+            Err(error) => drop(reply.send(Err(error.message))),
+        }
+    }
+
+    /// A probe command has ended.
+    pub(crate) fn on_attempt_ended(&mut self, id: ServiceId, exit: Exit) {
+        if let Some(Attempt { process, reply }) = self.take_attempt(id) {
+            self.unwatch_process(&process);
+            let result = if exit == Exit::Code(0) { Ok(()) } else { Err(exit.to_string()) };
+            // The receiver may have given up.
+            drop(reply.send(result));
+        }
+    }
+
+    /// Kills a probe command that is not wanted any more; it is reaped as an orphan.
+    fn abandon_attempt(&mut self, id: ServiceId) {
+        if let Some(Attempt { process, .. }) = self.take_attempt(id) {
+            if let Err(error) = process::kill_group(process.pid) {
+                tracing::debug!(%error, "a probe command could not be killed");
+            }
+            self.unwatch_process(&process);
+        }
+    }
+
+    fn take_attempt(&mut self, id: ServiceId) -> Option<Attempt> {
+        self.unit_mut(id).execution.as_mut()?.probe.as_mut()?.attempt.take()
+    }
+
+    /// The descriptor by which the end of a running probe command is seen.
+    pub(crate) fn attempt_process(&self, id: ServiceId) -> Option<&Process> {
+        Some(&self.unit(id).execution.as_ref()?.probe.as_ref()?.attempt.as_ref()?.process)
+    }
+}

@@ -1,0 +1,96 @@
+//! What the runtime holds for each service: descriptors, processes, and what it said.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+
+use nix::unistd::Pid;
+use supervisor_engine::{Invocation, Run};
+use tokio::task::AbortHandle;
+
+use super::probes::Attempt;
+use crate::config::NotifyAccess;
+use crate::logs::ServiceOutputs;
+use crate::notify::NotifySocket;
+
+/// Invocations that are remembered after their end.
+const RUNS_KEPT: usize = 20;
+
+/// One service, to the runtime.
+#[derive(Debug, Default)]
+pub(crate) struct Unit {
+    /// What its processes write to; made at the first start, kept for all.
+    pub(crate) outputs: Option<ServiceOutputs>,
+    /// Its notify socket; made at the first start, kept for all.
+    pub(crate) notify: Option<NotifySocket>,
+    /// The live invocation.
+    pub(crate) execution: Option<Execution>,
+    /// Last `STATUS=`; starts over with each start.
+    pub(crate) status: Option<Box<str>>,
+    /// The last invocations that have ended, newest first.
+    pub(crate) runs: VecDeque<Run>,
+}
+
+impl Unit {
+    pub(crate) fn remember(&mut self, run: Run) {
+        self.runs.truncate(RUNS_KEPT - 1);
+        self.runs.push_front(run);
+    }
+
+    /// Pid of the main process while it lives.
+    pub(crate) fn main_pid(&self) -> Option<Pid> {
+        Some(self.execution.as_ref()?.main.as_ref()?.pid)
+    }
+}
+
+/// The processes of one invocation.
+#[derive(Debug)]
+pub(crate) struct Execution {
+    pub(crate) invocation: Invocation,
+    /// Main process while it lives.
+    pub(crate) main: Option<Process>,
+    /// Control process while it lives.
+    pub(crate) control: Option<Process>,
+    /// The probe while it runs.
+    pub(crate) probe: Option<Probe>,
+    /// Every process that was started for it: each names a session or group.
+    pub(crate) started: Vec<Pid>,
+    /// `NOTIFYACCESS=` of the service.
+    pub(crate) notify_access: Option<NotifyAccess>,
+    /// Whether `KILL` went to all of it: whoever is found later gets it too.
+    pub(crate) killed: bool,
+}
+
+impl Execution {
+    pub(crate) const fn new(invocation: Invocation) -> Self {
+        Self {
+            invocation,
+            main: None,
+            control: None,
+            probe: None,
+            started: Vec::new(),
+            notify_access: None,
+            killed: false,
+        }
+    }
+
+    /// The processes that are its own for certain and alive.
+    pub(crate) fn live(&self) -> Vec<Pid> {
+        self.main.iter().chain(&self.control).map(|process| process.pid).collect()
+    }
+}
+
+/// A process of ours that is watched.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: Pid,
+    pub(crate) pidfd: OwnedFd,
+}
+
+/// A running probe.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    /// Ends it.
+    pub(crate) task: AbortHandle,
+    /// The command that is being tried, if it is one.
+    pub(crate) attempt: Option<Attempt>,
+}
