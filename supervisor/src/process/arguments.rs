@@ -45,9 +45,12 @@ impl Arguments {
         let directory = CString::new(context.working_directory.as_os_str().as_bytes())
             .map_err(|_| failure::arguments("NUL byte in working directory"))?;
         Ok(Self {
-            candidates: StringArray::new(&candidates(program, search_path(command)), |path, out| {
-                out.extend_from_slice(path.as_bytes());
-            }),
+            candidates: StringArray::new(
+                &candidates(program, search_path(command)),
+                |path, out| {
+                    out.extend_from_slice(path.as_bytes());
+                },
+            ),
             argv: StringArray::new(command.argv, |argument, out| {
                 out.extend_from_slice(argument.as_bytes());
             }),

@@ -120,18 +120,16 @@ impl Stack {
     pub(super) fn new() -> Result<Self, Errno> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
         // SAFETY: a new mapping, nowhere in particular.
-        let base = unsafe {
-            libc::mmap(ptr::null_mut(), GUARD + STACK, libc::PROT_NONE, flags, -1, 0)
-        };
+        let base =
+            unsafe { libc::mmap(ptr::null_mut(), GUARD + STACK, libc::PROT_NONE, flags, -1, 0) };
         if base == libc::MAP_FAILED {
             return Err(Errno::last());
         }
         let base = NonNull::new(base).ok_or(Errno::ENOMEM)?;
         let stack = Self { base };
         // SAFETY: the upper part of the mapping just made.
-        let result = unsafe {
-            libc::mprotect(stack.bottom(), STACK, libc::PROT_READ | libc::PROT_WRITE)
-        };
+        let result =
+            unsafe { libc::mprotect(stack.bottom(), STACK, libc::PROT_READ | libc::PROT_WRITE) };
         Errno::result(result).map(|_| stack)
     }
 

@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::env;
 use std::fs::{self, File};
 use std::io::{PipeReader, Read, pipe};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use supervisor_engine::{Exit, SpawnError};
@@ -77,12 +77,8 @@ pub(super) fn output(
     let (reader, writer) = pipe().expect("pipe");
     let argv = argv(words);
     let Extras { environment, stdin, tag } = extras;
-    let child = spawner.spawn(&Command {
-        environment,
-        stdin,
-        tag,
-        ..command(&argv, context, &writer)
-    })?;
+    let child =
+        spawner.spawn(&Command { environment, stdin, tag, ..command(&argv, context, &writer) })?;
     drop(writer);
     let text = read_all(reader);
     assert_eq!(await_end(&child), Exit::Code(0), "{words:?}: {text}");
@@ -105,13 +101,6 @@ pub(super) fn await_end(child: &Child) -> Exit {
 pub(super) fn await_readable(fd: &impl AsFd) {
     let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
     assert_eq!(poll(&mut fds, PollTimeout::from(20_000_u16)), Ok(1), "nothing within 20 s");
-}
-
-/// Waits for the process, child of ours or not, to have ended.
-pub(super) fn await_gone(pidfd: Option<OwnedFd>) {
-    if let Some(pidfd) = pidfd {
-        await_readable(&pidfd);
-    }
 }
 
 /// Runs the test that calls it, which `body` is the whole of, in a process of its own: alone with

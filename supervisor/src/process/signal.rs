@@ -34,6 +34,11 @@ pub fn open(pid: Pid) -> io::Result<Option<OwnedFd>> {
 pub(super) fn needs_continue(signal: Signal) -> bool {
     !matches!(
         signal.number(),
-        libc::SIGKILL | libc::SIGCONT | libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU
+        libc::SIGKILL
+            | libc::SIGCONT
+            | libc::SIGSTOP
+            | libc::SIGTSTP
+            | libc::SIGTTIN
+            | libc::SIGTTOU
     )
 }

@@ -91,13 +91,23 @@ pub(super) fn ignored_signals() -> u64 {
     (1..=64).filter(|&signal| is_ignored(signal)).fold(0, |set, signal| set | 1 << (signal - 1))
 }
 
-/// Whether this process ignores the signal. Those that libc keeps to itself are not.
+/// Whether this process ignores the signal. Not asked by libc, which denies that there are those
+/// that it uses itself, though whoever started this process may have had them ignored.
 fn is_ignored(signal: libc::c_int) -> bool {
-    // SAFETY: all-zero bytes are a valid sigaction.
-    let mut action: libc::sigaction = unsafe { mem::zeroed() };
-    // SAFETY: asks only; `action` is valid for writes.
-    let result = unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
-    result == 0 && action.sa_sigaction == libc::SIG_IGN
+    // The kernel's `sigaction`, larger than on any architecture. It begins with the handler.
+    let mut action = [0_usize; 8];
+    let question = ptr::null::<usize>();
+    // SAFETY: asks only; `action` is valid for writes of what the kernel has to say.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            question,
+            action.as_mut_ptr(),
+            SIGNAL_SET_BYTES,
+        )
+    };
+    result == 0 && action.first() == Some(&libc::SIG_IGN)
 }
 
 /// Gives `SIGCHLD` its default disposition if it is ignored.
@@ -184,8 +194,7 @@ pub(super) fn forbid(number: libc::c_long, errno: libc::c_int) {
     let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
     prctl::set_no_new_privs().expect("no_new_privs");
     // SAFETY: the kernel copies the program, whose length is right.
-    let result = unsafe {
-        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
-    };
+    let result =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
     assert_eq!(result, 0, "a seccomp filter");
 }

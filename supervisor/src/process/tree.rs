@@ -91,8 +91,11 @@ impl Tree {
 
     /// The orphans of the service and their descendants.
     fn adopted(&self, roots: &Roots<'_>, orphans: &[Orphan]) -> io::Result<Vec<Stat>> {
-        let own: Vec<Pid> =
-            orphans.iter().filter(|orphan| roots.owns(orphan)).map(|orphan| orphan.stat.pid).collect();
+        let own: Vec<Pid> = orphans
+            .iter()
+            .filter(|orphan| roots.owns(orphan))
+            .map(|orphan| orphan.stat.pid)
+            .collect();
         self.offspring(&own)
     }
 
@@ -125,8 +128,8 @@ impl Roots<'_> {
         match orphan.tag {
             Some(tag) => self.tag == Some(tag),
             None => {
-                self.started.contains(&orphan.stat.session)
-                    || self.started.contains(&orphan.stat.group)
+                let Stat { pid, group, session, .. } = orphan.stat;
+                [pid, group, session].iter().any(|id| self.started.contains(id))
             }
         }
     }

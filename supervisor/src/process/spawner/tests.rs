@@ -26,9 +26,8 @@ fn spawners() -> [Spawner; 2] {
 fn failure(words: &[&str], context: &Context) -> SpawnError {
     let argv = argv(words);
     let null = null();
-    let [new, old] = spawners().map(|mut spawner| {
-        spawner.spawn(&command(&argv, context, &null)).expect_err("started")
-    });
+    let [new, old] = spawners()
+        .map(|mut spawner| spawner.spawn(&command(&argv, context, &null)).expect_err("started"));
     assert_eq!(new, old);
     new
 }
@@ -60,10 +59,7 @@ fn a_program_gets_arguments_environment_and_directory() {
         let text = text.expect("starts");
         let mut lines: Vec<&str> = text.lines().collect();
         lines.sort_unstable();
-        assert_eq!(
-            lines,
-            ["A=service", "B=start", "C=start", "PATH=/usr/local/bin:/usr/bin:/bin"]
-        );
+        assert_eq!(lines, ["A=service", "B=start", "C=start", "PATH=/usr/local/bin:/usr/bin:/bin"]);
     }
 }
 
@@ -199,7 +195,11 @@ fn an_identity_that_one_may_not_take_is_an_error() {
     let own = Identity { uid: geteuid().as_raw(), gid: getegid().as_raw(), groups };
     for (identity, step, message) in [
         (Identity { uid: 0, ..own.clone() }, "setuid", "setuid: Operation not permitted: 0"),
-        (Identity { groups: vec![1], ..own.clone() }, "setgroups", "setgroups: Operation not permitted: [1]"),
+        (
+            Identity { groups: vec![1], ..own.clone() },
+            "setgroups",
+            "setgroups: Operation not permitted: [1]",
+        ),
     ] {
         let context = Context { identity: Some(identity), ..context() };
         assert_failure(&failure(&["true"], &context), step, libc::EPERM, message);
@@ -344,7 +344,8 @@ fn a_limit_that_cannot_be_set_is_reported() {
 fn a_limit_that_needs_privileges_is_reported() {
     // Above the ceiling of the whole system, so that not even CAP_SYS_RESOURCE would do.
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("limit");
-    let limit = Limit { resource: libc::RLIMIT_NOFILE as _, name: "nofile", soft: hard, hard: 1 << 40 };
+    let limit =
+        Limit { resource: libc::RLIMIT_NOFILE as _, name: "nofile", soft: hard, hard: 1 << 40 };
     let context = Context { limits: vec![limit], ..context() };
     let message = "setrlimit nofile: Operation not permitted (needs CAP_SYS_RESOURCE)";
     assert_failure(&failure(&["true"], &context), "setrlimit", libc::EPERM, message);

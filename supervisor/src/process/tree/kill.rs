@@ -21,11 +21,11 @@ impl Tree {
     /// error is the first of several, the others have got their signal.
     pub fn signal(&self, roots: &Roots<'_>, orphans: &[Orphan], sent: Signal) -> io::Result<()> {
         let mut errors = FirstError::default();
+        // Who they are has to be known before the first of them dies of it.
+        let members = errors.of(self.members(roots, orphans));
         let groups = signal_groups(roots.live, sent, &mut errors);
-        for member in errors.of(self.members(roots, orphans)) {
-            if !groups.contains(&member.group) {
-                errors.of(signal_member(&member, sent));
-            }
+        for member in members.iter().filter(|member| !groups.contains(&member.group)) {
+            errors.of(signal_member(member, sent));
         }
         errors.result()
     }
@@ -40,22 +40,27 @@ impl Tree {
         const PASSES: u32 = 100;
         let mut errors = FirstError::default();
         let mut killed = HashSet::new();
+        // What has been killed may have led sessions whose other processes are orphans now.
+        let mut started = roots.started.to_vec();
         let mut idle_passes = 0;
-        // One pass overlooks nothing, since processes move up to the daemon only and its own
-        // children come last; but what it finds may have forked before it was killed.
         for pass in 0..PASSES {
-            let groups = signal_groups(roots.live, Signal::KILL, &mut errors);
+            // Once while they still have their parents, for those that have no tag; and once when
+            // the groups can fork no more. As processes move up to the daemon only, and its children
+            // are looked at last, none slips through.
             let mut members = errors.of(self.offspring(roots.live));
+            let groups = signal_groups(roots.live, Signal::KILL, &mut errors);
+            members.extend(errors.of(self.offspring(roots.live)));
             let orphans = errors.of(self.orphans(&known));
-            members.extend(errors.of(self.adopted(roots, &orphans)));
+            let roots = Roots { started: &started, ..*roots };
+            members.extend(errors.of(self.adopted(&roots, &orphans)));
+            members.retain(|member| killed.insert((member.pid, member.start_time)));
             let mut found = false;
-            for member in members {
-                if groups.contains(&member.group) || !killed.insert((member.pid, member.start_time))
-                {
-                    continue;
+            for member in &members {
+                started.push(member.pid);
+                if !groups.contains(&member.group) {
+                    found = true;
+                    errors.of(signal_member(member, Signal::KILL));
                 }
-                found = true;
-                errors.of(signal_member(&member, Signal::KILL));
             }
             idle_passes = if found { 0 } else { idle_passes + 1 };
             if idle_passes == 2 || pass == 0 && !found {

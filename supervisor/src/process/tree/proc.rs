@@ -63,7 +63,8 @@ pub(super) fn tag(pid: Pid) -> io::Result<Option<u64>> {
 }
 
 fn parse_tag(limits: &[u8]) -> Option<u64> {
-    let line = str::from_utf8(limits).ok()?.lines().find_map(|l| l.strip_prefix("Max file locks"))?;
+    let line =
+        str::from_utf8(limits).ok()?.lines().find_map(|l| l.strip_prefix("Max file locks"))?;
     // Soft, then hard: only that one the process cannot raise again.
     line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
