@@ -1,0 +1,169 @@
+//! Failures of a start as the sentences that people read.
+
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use supervisor_engine::SpawnError;
+
+use super::arguments::{candidates, search_path};
+use super::child_setup::{Failure, Step};
+use super::command::{Command, Session};
+
+/// The arguments cannot be passed on.
+pub(super) fn arguments(what: impl Display) -> SpawnError {
+    error("arguments", Errno::EINVAL, what)
+}
+
+/// A step of the daemon itself has failed.
+pub(super) fn step(step: &'static str, error: &io::Error) -> SpawnError {
+    let errno = errno(error);
+    SpawnError { step, errno: errno as i32, message: format!("{step}: {}", errno.desc()) }
+}
+
+/// Standard input cannot be opened.
+pub(super) fn stdin(path: &Path, cause: &io::Error) -> SpawnError {
+    error("stdin", errno(cause), path.display())
+}
+
+/// The child has failed.
+pub(super) fn child(failure: Failure, command: &Command<'_>) -> SpawnError {
+    let errno = failure.errno;
+    let context = command.context;
+    match failure.step {
+        Step::Session => {
+            let step = match command.session {
+                Session::Own => "setsid",
+                Session::Group => "setpgid",
+            };
+            self::step(step, &errno.into())
+        }
+        Step::Stdio(fd) => {
+            error("stdio", errno, ["stdin", "stdout", "stderr"].get(fd).unwrap_or(&"?"))
+        }
+        Step::Limit(index) => {
+            let name = context.limits.get(index).map_or("?", |limit| limit.name);
+            let hint = match errno {
+                Errno::EPERM => " (needs CAP_SYS_RESOURCE)",
+                Errno::EINVAL => " (soft limit above hard limit)",
+                _ => "",
+            };
+            let message = format!("setrlimit {name}: {}{hint}", errno.desc());
+            SpawnError { step: "setrlimit", errno: errno as i32, message }
+        }
+        Step::Groups => {
+            let groups = context.identity.as_ref().map_or(&[][..], |identity| &identity.groups);
+            error("setgroups", errno, format_args!("{groups:?}"))
+        }
+        Step::Group => error("setgid", errno, context.identity.as_ref().map_or(0, |id| id.gid)),
+        Step::User => error("setuid", errno, context.identity.as_ref().map_or(0, |id| id.uid)),
+        Step::Directory => error("chdir", errno, context.working_directory.display()),
+        Step::Descriptors => step("close_range", &errno.into()),
+        Step::Exec(index) => exec(errno, index, command),
+    }
+}
+
+/// Why `execve(2)` has refused, found out afterwards: its error alone may mean several things.
+fn exec(errno: Errno, index: usize, command: &Command<'_>) -> SpawnError {
+    let program = command.argv.first().map_or("", String::as_str);
+    let search_path = search_path(command);
+    let candidates: Vec<PathBuf> = candidates(program, search_path)
+        .iter()
+        .map(|candidate| command.context.working_directory.join(candidate))
+        .collect();
+    let path = match errno {
+        Errno::ENOENT => candidates.iter().find(|path| path.is_file()),
+        _ => candidates.get(index),
+    };
+    let Some(path) = path else {
+        // Nothing of that name is there.
+        return match candidates.as_slice() {
+            [_] => error("exec", errno, program),
+            _ => error("exec", errno, format_args!("{program} (not in PATH {search_path})")),
+        };
+    };
+    match hint(errno, path) {
+        Some(hint) => error("exec", errno, format_args!("{} ({hint})", path.display())),
+        None => error("exec", errno, path.display()),
+    }
+}
+
+/// What `errno` means for this very file, where that is not plain.
+fn hint(errno: Errno, path: &Path) -> Option<String> {
+    let hint = match errno {
+        Errno::ENOENT => match Beginning::of(path)? {
+            Beginning::Script(interpreter) if interpreter.exists() => return None,
+            Beginning::Script(interpreter) => {
+                return Some(format!("its interpreter {interpreter:?} is missing"));
+            }
+            Beginning::Elf => "its dynamic loader is missing",
+            Beginning::Empty | Beginning::Other => return None,
+        },
+        Errno::ENOEXEC => match Beginning::of(path)? {
+            Beginning::Empty => "an empty file",
+            Beginning::Elf => "built for another kind of machine",
+            Beginning::Script(_) => return None,
+            Beginning::Other => "no program, and no #! line for a script",
+        },
+        Errno::EACCES => {
+            let metadata = fs::metadata(path).ok()?;
+            if metadata.is_dir() {
+                "a directory"
+            } else if metadata.permissions().mode() & 0o111 == 0 {
+                "not executable"
+            } else {
+                return None;
+            }
+        }
+        Errno::EAGAIN => "the user's nproc limit is exceeded",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// What the first bytes of a file say about how the kernel runs it (`execve(2)`).
+enum Beginning {
+    Empty,
+    /// With the interpreter behind `#!`.
+    Script(PathBuf),
+    Elf,
+    Other,
+}
+
+impl Beginning {
+    fn of(path: &Path) -> Option<Self> {
+        /// The kernel reads no more (`BINPRM_BUF_SIZE`).
+        const LONGEST: u64 = 256;
+        if !path.is_file() {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+        Some(match bytes.as_slice() {
+            [] => Self::Empty,
+            [b'#', b'!', line @ ..] => {
+                let line = line.split(|byte| *byte == b'\n').next().unwrap_or(line);
+                let line = String::from_utf8_lossy(line);
+                // Blanks and tabs end it, a carriage return does not: the kernel is as strict.
+                let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
+                Self::Script(words.next().unwrap_or("").into())
+            }
+            [0x7f, b'E', b'L', b'F', ..] => Self::Elf,
+            _ => Self::Other,
+        })
+    }
+}
+
+/// `STEP: REASON: SUBJECT`.
+fn error(step: &'static str, errno: Errno, subject: impl Display) -> SpawnError {
+    let message = format!("{step}: {}: {subject}", errno.desc());
+    SpawnError { step, errno: errno as i32, message }
+}
+
+/// The number behind an error of `std`; `EIO` for what has none.
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
