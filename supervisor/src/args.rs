@@ -10,7 +10,7 @@ use clap::Parser;
 /// stops them in reverse order on SIGTERM. Runs in the foreground.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "supervisord", version, max_term_width = 100)]
-pub struct Args {
+pub(crate) struct Args {
     /// Spec file, or a directory of `*.toml` files.
     ///
     /// Without it: ./supervisor.toml, then (not as root) $XDG_CONFIG_HOME/supervisor/supervisor.toml,

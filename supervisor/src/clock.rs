@@ -6,7 +6,7 @@ use nix::time::{ClockId, clock_gettime};
 use supervisor_engine::Moment;
 
 /// Now, on the clock that the engine counts by (`CLOCK_MONOTONIC`).
-pub fn now() -> Moment {
+pub(crate) fn now() -> Moment {
     // The clock exists on every Linux; zero would merely fire timers late.
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
     Moment::new(time)
@@ -14,25 +14,25 @@ pub fn now() -> Moment {
 
 /// Both clocks at one moment, to show engine time to people.
 #[derive(Clone, Copy, Debug)]
-pub struct Wall {
+pub(crate) struct Wall {
     moment: Moment,
     unix: Duration,
 }
 
 impl Wall {
     /// Reads both clocks.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { moment: now(), unix }
     }
 
     /// Unix time of this reading in milliseconds.
-    pub fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         millis(self.unix)
     }
 
     /// Unix time in milliseconds of a moment before or after this reading.
-    pub fn at_ms(&self, moment: Moment) -> u64 {
+    pub(crate) fn at_ms(&self, moment: Moment) -> u64 {
         let unix = if moment >= self.moment {
             self.unix + (moment - self.moment)
         } else {
@@ -43,6 +43,6 @@ impl Wall {
 }
 
 /// Whole milliseconds, `u64::MAX` at most.
-pub fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

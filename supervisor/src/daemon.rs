@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 
 use crate::args::Args;
 use crate::clock::Wall;
-use crate::config::load::{LoadError, LoadOptions, load};
-use crate::config::{Config, Console};
+use crate::config::load::{LoadOptions, load};
+use crate::config::{Config, Console, Limit, LoadError};
 use crate::control::{BindError, ControlListener, serve};
 use crate::logs::Logs;
 use crate::runtime::{Ended, Parts, run};
@@ -67,7 +67,8 @@ pub(crate) fn run_daemon(args: &Args) -> ExitCode {
     match start(args) {
         Ok(status) => ExitCode::from(status),
         Err(StartError::Spec(error)) => {
-            say(&error.render(io::stderr().is_terminal()));
+            let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            say(&if colour { error.colored() } else { error.to_string() });
             ExitCode::from(EXIT_SPEC)
         }
         Err(error) => {
@@ -84,18 +85,16 @@ fn say(text: &str) {
 
 fn start(args: &Args) -> Result<u8, StartError> {
     let upstream = Upstream::from_env();
-    let options = LoadOptions {
-        path: args.config.clone(),
-        command: (!args.command.is_empty()).then(|| args.command.clone()),
-        ..LoadOptions::of_this_process()
-    };
-    let config = load(&options)?;
+    let command = (!args.command.is_empty()).then(|| args.command.clone());
+    let options = LoadOptions::of_process(args.config.clone(), command)
+        .map_err(StartError::system("working directory"))?;
+    let mut config = load(&options)?;
     if args.check {
         return Ok(0);
     }
     let level = args.log_level.unwrap_or(config.daemon.log_level);
     telemetry::start(level, config.daemon.log_format);
-    raise_descriptor_limit();
+    raise_descriptor_limit(&mut config);
     process::become_reaper().map_err(StartError::system("child subreaper"))?;
     notify::raise_queue();
     // A command alone needs no API; a spec without one is a mistake of the past.
@@ -147,8 +146,7 @@ async fn serve_until_down(
     })?;
     let console = config.daemon.console.unwrap_or_else(default_console);
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let (logs, faults) =
-        Logs::start(console, colour).map_err(StartError::system("log thread"))?;
+    let (logs, faults) = Logs::start(console, colour).map_err(StartError::system("log thread"))?;
     let pid_file = args.pid_file.as_deref().map(PidFile::write).transpose()?;
     tracing::info!(
         pid = getpid().as_raw(),
@@ -182,16 +180,33 @@ async fn serve_until_down(
 
 /// What the console shows when the spec does not say: services' output where somebody looks.
 fn default_console() -> Console {
-    if io::stdout().is_terminal() || getpid().as_raw() == 1 { Console::Prefix } else { Console::None }
+    if io::stdout().is_terminal() || getpid().as_raw() == 1 {
+        Console::Prefix
+    } else {
+        Console::None
+    }
 }
 
-/// Services by the thousand need descriptors by the thousand.
-fn raise_descriptor_limit() {
+/// Services by the thousand need descriptors by the thousand. They themselves keep the limit that
+/// the daemon was started with, unless their spec says otherwise.
+fn raise_descriptor_limit(config: &mut Config) {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "the limit of open files cannot be raised");
+    const RESOURCE: Resource = Resource::RLIMIT_NOFILE;
+    let raised = getrlimit(RESOURCE)
+        .and_then(|(soft, hard)| Ok((soft, hard, setrlimit(RESOURCE, hard, hard)?)));
+    let (soft, hard) = match raised {
+        Ok((soft, hard, ())) => (soft, hard),
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files cannot be raised");
+            return;
+        }
+    };
+    let resource = RESOURCE as u32;
+    for service in &mut config.services {
+        let limits = &mut service.context.limits;
+        if !limits.iter().any(|limit| limit.resource == resource) {
+            limits.push(Limit { resource, name: "nofile", soft, hard });
+        }
     }
 }
 

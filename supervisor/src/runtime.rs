@@ -54,7 +54,7 @@ const TURNS_WITHOUT_WAIT: u32 = 16;
 
 /// What the runtime works with.
 #[derive(Debug)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// The spec.
     pub config: Config,
     /// The engine, with the services of the spec.
@@ -83,7 +83,7 @@ pub struct Parts {
 
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// The status of the service whose end shut everything down.
     pub exit_status: Option<u8>,
     /// Whether a service had to be killed.
@@ -92,7 +92,7 @@ pub struct Ended {
 
 /// Everything that the loop works with.
 #[derive(Debug)]
-pub struct Runtime {
+pub(crate) struct Runtime {
     engine: Engine,
     config: Config,
     names: Names,
@@ -144,7 +144,7 @@ struct Inboxes {
 }
 
 /// Runs the services of a spec until they are shut down. Needs tokio's I/O and time drivers.
-pub async fn run(parts: Parts) -> io::Result<Ended> {
+pub(crate) async fn run(parts: Parts) -> io::Result<Ended> {
     let (runtime, inboxes) = Runtime::new(parts)?;
     runtime.run(inboxes).await
 }
@@ -252,7 +252,8 @@ impl Runtime {
             && operation.ended.is_none()
         {
             let verb = view::verb(operation.verb).to_owned();
-            let event = supervisor_api::EventKind::Operation { id: id.0, verb, done: false, ok: false };
+            let event =
+                supervisor_api::EventKind::Operation { id: id.0, verb, done: false, ok: false };
             self.publish(event);
         }
         self.drain();
@@ -355,7 +356,7 @@ impl Runtime {
                 return;
             }
             tracing::warn!(count = strays.len(), "killing processes of no service");
-            if let Err(error) = crate::process::kill_and_reap(&strays) {
+            if let Err(error) = self.kill_strays_now(&strays) {
                 tracing::error!(%error, "processes that belong to no service are left");
                 return;
             }

@@ -19,7 +19,7 @@ const HANDLED: [&str; 8] = ["HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "PWR",
 
 /// A signal to the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OwnSignal {
+pub(crate) enum OwnSignal {
     /// `CHLD`: a child has ended.
     Child,
     /// Any other.
@@ -28,11 +28,11 @@ pub enum OwnSignal {
 
 /// The signals that are listened to.
 #[derive(Debug)]
-pub struct Signals(Vec<(OwnSignal, Signal)>);
+pub(crate) struct Signals(Vec<(OwnSignal, Signal)>);
 
 impl Signals {
     /// Listens from now on; `all` as an init does. Needs tokio's I/O driver.
-    pub fn listen(all: bool) -> io::Result<Self> {
+    pub(crate) fn listen(all: bool) -> io::Result<Self> {
         let names: &[&str] = if all { &FORWARDED } else { &HANDLED };
         let mut streams = vec![(OwnSignal::Child, signal(SignalKind::child())?)];
         for number in names.iter().filter_map(|name| SignalNumber::parse(name)) {
@@ -43,12 +43,12 @@ impl Signals {
     }
 
     /// Waits for the next. Cancel safe. Several of one kind count as one until they are taken.
-    pub async fn next(&mut self) -> OwnSignal {
+    pub(crate) async fn next(&mut self) -> OwnSignal {
         poll_fn(|context| self.poll(context)).await
     }
 
     /// The next if one has arrived.
-    pub fn try_next(&mut self) -> Option<OwnSignal> {
+    pub(crate) fn try_next(&mut self) -> Option<OwnSignal> {
         match self.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(signal) => Some(signal),
             Poll::Pending => None,

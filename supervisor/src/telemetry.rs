@@ -8,7 +8,7 @@ use tracing_subscriber::fmt;
 use crate::config::LogFormat;
 
 /// Starts logging. A second call has no effect.
-pub fn start(level: Level, format: LogFormat) {
+pub(crate) fn start(level: Level, format: LogFormat) {
     let builder = fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // An error means that a log is there already.

@@ -165,6 +165,11 @@ impl Engine {
         self.shutdown.is_some()
     }
 
+    /// How long the running shutdown may still take, if it has a deadline.
+    pub fn shutdown_time_left(&self, now: Moment) -> Option<std::time::Duration> {
+        Some(self.shutdown?.deadline? - now)
+    }
+
     /// Whether a shutdown was asked for and nothing is live any more.
     pub fn is_down(&self) -> bool {
         self.shutdown.is_some() && !self.services.iter().any(|service| service.state.is_live())

@@ -3,12 +3,12 @@
 use supervisor_api as api;
 use supervisor_api::{DaemonState, ErrorBody, ErrorCode, Info, Snapshot};
 use supervisor_engine::{OperationId, Request, ServiceId, Signal, State};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Runtime, view};
 use crate::clock::{self, Wall};
 use crate::control::{Call, Caller, LogStream, Readiness, Shutdown, duration};
-use crate::logs::Query;
+use crate::logs::{Followed, Following, Query};
 
 impl Runtime {
     /// Answers one call. An answer that nobody waits for any more is dropped.
@@ -218,9 +218,8 @@ impl Runtime {
         };
         let asked = match &request.timeout {
             None => None,
-            Some(text) => duration::parse(text).ok_or_else(|| {
-                error(ErrorCode::Invalid, format!("\"{text}\" is no duration"))
-            })?,
+            Some(text) => duration::parse(text)
+                .ok_or_else(|| error(ErrorCode::Invalid, format!("\"{text}\" is no duration")))?,
         };
         if let Some(left) = self.engine.shutdown_time_left(clock::now())
             && asked.is_some_and(|asked| asked > left)
@@ -236,27 +235,40 @@ impl Runtime {
         Ok(Shutdown { events, report })
     }
 
-    fn answer_logs(
-        &self,
-        query: Query,
-        follow: bool,
-        reply: crate::control::Reply<LogStream>,
-    ) {
+    fn answer_logs(&self, query: Query, follow: bool, reply: crate::control::Reply<LogStream>) {
         let (backlog, live) = if follow {
             let (backlog, live) = self.logs.follow(query);
-            (backlog, Some(live))
+            (backlog, Some(self.pass_on(live)))
         } else {
             (self.logs.tail(query), None)
         };
         tokio::spawn(async move {
             let answer = match backlog.await {
                 Ok(backlog) => Ok(LogStream { backlog, live }),
-                Err(_) => {
-                    Err(error(ErrorCode::Unavailable, "the log thread has ended".to_owned()))
-                }
+                Err(_) => Err(error(ErrorCode::Unavailable, "the log thread has ended".to_owned())),
             };
             drop(reply.send(answer));
         });
+    }
+
+    /// Lines for one client. One that is too slow is told so by the end of its stream.
+    fn pass_on(&self, mut following: Following) -> mpsc::Receiver<api::LogLine> {
+        /// Lines that wait for a client.
+        const QUEUED: usize = 64;
+        let (sender, lines) = mpsc::channel(QUEUED);
+        tokio::spawn(async move {
+            loop {
+                let next = tokio::select! {
+                    next = following.next() => next,
+                    () = sender.closed() => None,
+                };
+                let Some(Followed::Line(line)) = next else { return };
+                if sender.send(line).await.is_err() {
+                    return;
+                }
+            }
+        });
+        lines
     }
 
     /// A daemon is ready once everything that is wanted is up; a service when it is up.
@@ -308,8 +320,7 @@ fn is_forced(request: &api::OperationRequest) -> Result<bool, ErrorBody> {
 
 fn signal(request: &api::OperationRequest) -> Result<Signal, ErrorBody> {
     let text = request.signal.as_deref().unwrap_or_default();
-    Signal::parse(text)
-        .ok_or_else(|| error(ErrorCode::Invalid, format!("\"{text}\" is no signal")))
+    Signal::parse(text).ok_or_else(|| error(ErrorCode::Invalid, format!("\"{text}\" is no signal")))
 }
 
 fn unknown_mode(mode: &str) -> ErrorBody {

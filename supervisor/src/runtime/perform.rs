@@ -65,7 +65,10 @@ impl Runtime {
         let (Some(argv), Some(outputs)) = (&config.command, &unit.outputs) else {
             return Err(spawn_error("command", 0, "it has no command".to_owned()));
         };
-        let stdin = self.stdin(id);
+        let stdin = match &self.own_stdin {
+            Some(fd) if config.context.inherit_stdin => Stdin::Fd(fd.as_fd()),
+            _ => Stdin::from(config.context.stdin.as_deref()),
+        };
         let child = self.spawner.spawn(&Command {
             argv,
             context: &config.context,
@@ -85,14 +88,6 @@ impl Runtime {
         unit.execution = Some(execution);
         unit.status = None;
         Ok(())
-    }
-
-    fn stdin(&self, id: ServiceId) -> Stdin<'_> {
-        let config = &self.config.services[id.index()];
-        match &self.own_stdin {
-            Some(fd) if config.context.inherit_stdin => Stdin::Fd(fd.as_fd()),
-            _ => Stdin::from(config.context.stdin.as_deref()),
-        }
     }
 
     fn spawn_control(&mut self, action: &Action, command: ControlCommand) {

@@ -69,7 +69,10 @@ impl Poller {
     /// Needs tokio's I/O driver.
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let epoll = AsyncFd::with_interest(Inner(epoll), Interest::READABLE)?;
+        #[expect(unsafe_code, reason = "tokio has no other way to wait for an epoll descriptor")]
+        // SAFETY: `Inner` owns the epoll descriptor, which it neither closes nor changes while it
+        // lives, and always answers that one.
+        let epoll = unsafe { AsyncFd::register_with_interest(Inner(epoll), Interest::READABLE) }?;
         Ok(Self { epoll, events: vec![EpollEvent::empty(); BATCH] })
     }
 

@@ -1,6 +1,6 @@
 //! Readiness probes: a task each while the service starts; commands are run by the runtime.
 
-use supervisor_engine::{Action, Exit, Invocation, Report, ServiceId};
+use supervisor_engine::{Action, Exit, Invocation, Report, ServiceId, Signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -9,7 +9,7 @@ use super::poller::Source;
 use super::unit::{Probe, Process};
 use crate::config::{ProbeCheck, ReadinessProbe};
 use crate::probe;
-use crate::process::{self, Session};
+use crate::process::{Roots, Session};
 
 /// What the task of a probe tells the runtime.
 #[derive(Debug)]
@@ -120,7 +120,8 @@ impl Runtime {
 
     fn run_attempt(&mut self, id: ServiceId, reply: oneshot::Sender<Result<(), String>>) {
         self.abandon_attempt(id);
-        let Some(ReadinessProbe { check: ProbeCheck::Exec(argv), .. }) = self.config(id).probe.clone()
+        let Some(ReadinessProbe { check: ProbeCheck::Exec(argv), .. }) =
+            self.config(id).probe.clone()
         else {
             return;
         };
@@ -150,8 +151,9 @@ impl Runtime {
     /// Kills a probe command that is not wanted any more; it is reaped as an orphan.
     fn abandon_attempt(&mut self, id: ServiceId) {
         if let Some(Attempt { process, .. }) = self.take_attempt(id) {
-            if let Err(error) = process::kill_group(process.pid) {
-                tracing::debug!(%error, "a probe command could not be killed");
+            let roots = Roots { live: &[process.pid], started: &[], tag: None };
+            if let Err(error) = self.tree.signal(&roots, &[], Signal::KILL) {
+                tracing::warn!(service = %self.name(id), %error, "probe command not killed");
             }
             self.unwatch_process(&process);
         }

@@ -104,7 +104,7 @@ impl Runtime {
         match failed {
             Some((Some(exit), _)) => exit.shell_status(),
             Some((None, Some(supervisor_engine::Ending::SpawnFailed(error)))) => {
-                if error.errno == nix::libc::ENOENT { NOT_FOUND } else { NOT_RUN }
+                if error.errno == libc::ENOENT { NOT_FOUND } else { NOT_RUN }
             }
             Some((None, _)) | None => 1,
         }
@@ -115,7 +115,13 @@ impl Runtime {
         let Some(operation) = self.engine.operation(id) else { return };
         let shown = view::operation(&self.engine, id, operation, now);
         let (verb, ok) = (shown.verb.clone(), shown.ok);
-        tracing::info!(operation = id.0, verb, ok, elapsed_ms = shown.elapsed_ms, "operation ended");
+        tracing::info!(
+            operation = id.0,
+            verb,
+            ok,
+            elapsed_ms = shown.elapsed_ms,
+            "operation ended"
+        );
         for waiter in self.waiters.remove(&id).unwrap_or_default() {
             // Who has gone away meanwhile does not need it.
             drop(waiter.send(Ok(shown.clone())));

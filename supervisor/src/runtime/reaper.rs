@@ -6,8 +6,9 @@
 //! process has gone.
 
 use std::collections::HashSet;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::Pid;
 use supervisor_engine::{Exit, Process as Which, Report, ServiceId};
 
@@ -183,6 +184,24 @@ impl Runtime {
         let tag = Some(self.tag(id));
         let roots = Roots { live: &live, started: &execution.started, tag };
         self.tree.kill(&roots, |pid| self.pids.contains_key(&pid))
+    }
+
+    /// Kills these children and all that descends from them, and waits until the children are dead.
+    pub(crate) fn kill_strays_now(&self, strays: &[Pid]) -> std::io::Result<()> {
+        /// Longer than the kernel takes, unless one is stuck.
+        const PATIENCE_MS: u16 = 1_000;
+        let pidfds: Vec<OwnedFd> = strays
+            .iter()
+            .filter_map(|pid| process::open(*pid).transpose())
+            .collect::<Result<_, _>>()?;
+        let roots = Roots { live: strays, started: &[], tag: None };
+        self.tree.kill(&roots, |_| true)?;
+        for pidfd in pidfds {
+            if poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], PATIENCE_MS)? == 0 {
+                return Err(std::io::Error::other("a process is there even after KILL"));
+            }
+        }
+        Ok(())
     }
 
     /// The live children of the daemon that it has not started.

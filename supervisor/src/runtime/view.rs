@@ -322,11 +322,11 @@ fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResul
         }
         Outcome::ReloadFailed(exit) => (R::ReloadFailed, format!("reload command: {exit}")),
         Outcome::ReloadNotStarted(error) => (R::ReloadFailed, error.message.clone()),
-        Outcome::ReloadTimeout => (R::ReloadFailed, "not done within its reload timeout".to_owned()),
-        Outcome::Stuck => (R::StopFailed, "still there after KILL".to_owned()),
-        Outcome::Superseded => {
-            (R::Superseded, "a later request asked for the opposite".to_owned())
+        Outcome::ReloadTimeout => {
+            (R::ReloadFailed, "not done within its reload timeout".to_owned())
         }
+        Outcome::Stuck => (R::StopFailed, "still there after KILL".to_owned()),
+        Outcome::Superseded => (R::Superseded, "a later request asked for the opposite".to_owned()),
     };
     (result, message)
 }
