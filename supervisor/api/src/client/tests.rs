@@ -141,13 +141,13 @@ fn streams_come_line_by_line_whatever_the_pieces() {
         r#"{"rev":3,"time_ms":1,"event":"transition","service":"a","from":"stopped","to":"running","cause":"c"}"#,
         "\n",
     );
-    let mut answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    let mut answer = vec!["HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned()];
     for piece in lines.as_bytes().chunks(7) {
         let piece = std::str::from_utf8(piece).unwrap();
-        answer += &format!("{:x}\r\n{piece}\r\n", piece.len());
+        answer.push(format!("{:x}\r\n{piece}\r\n", piece.len()));
     }
-    answer.push_str("0\r\n\r\n");
-    let server = Server::start(answer);
+    answer.push("0\r\n\r\n".to_owned());
+    let server = Server::start(answer.concat());
     let events = run(async {
         let mut lines = server.client().events(Some(0)).await.unwrap();
         let mut events = Vec::new();
