@@ -38,7 +38,7 @@ const LATER: [&str; 25] = [
 
 /// Control supervisord.
 #[derive(Debug, Parser)]
-#[command(name = "supervisorctl", version, about, infer_subcommands = false)]
+#[command(name = "supervisorctl", version)]
 #[command(after_help = "NAME is a service, service@instance, group, group:*, group:service, a \
 glob or all.\nExit statuses: supervisorctl help exit-codes")]
 pub(crate) struct Cli {
@@ -53,8 +53,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
-    /// Where the daemon listens: unix:///path
-    #[arg(short, long, global = true, value_name = "URL")]
+    /// Where the daemon listens.
+    #[arg(short, long, global = true, value_name = "URL", help = "The daemon: unix:///path")]
     pub(crate) server: Option<String>,
     /// The daemon's spec, to find its socket
     #[arg(short, long, global = true, value_name = "FILE")]
@@ -97,7 +97,7 @@ pub(crate) enum Format {
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR is set
+    /// On a terminal, unless the environment says no
     Auto,
     /// Also into files
     Always,
@@ -164,7 +164,7 @@ pub(crate) enum Verb {
         #[arg(short, long, conflicts_with = "no_follow")]
         follow: bool,
         /// End with the last event that there is
-        #[arg(long)]
+        #[arg(long, requires = "since")]
         no_follow: bool,
     },
     /// Show what services print
@@ -291,6 +291,11 @@ pub(crate) fn later_verb(arguments: &[OsString]) -> Option<&'static str> {
         verb = words.next()?;
     }
     LATER.into_iter().find(|later| *later == verb)
+}
+
+/// Whether it is `help exit-codes`, which is a topic and no verb.
+pub(crate) fn asks_for_exit_codes(arguments: &[OsString]) -> bool {
+    crate::words::behind_options(arguments).eq(["help", "exit-codes"])
 }
 
 #[cfg(test)]

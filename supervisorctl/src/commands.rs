@@ -31,15 +31,14 @@ pub(crate) fn run(cli: Cli, environment: &Environment, ui: &mut Ui) -> Exit {
         Ok(exit) => return exit,
         Err(error) => error,
     };
-    match error.exit {
-        // Whoever closed the output hears nothing, and Ctrl-C is not part of the answer.
-        Exit::BrokenPipe | Exit::Interrupted | Exit::Usage => ui.error(&error),
-        _ if is_classic => {
-            if let Err(error) = ui.classic_error(&error) {
-                return error.exit;
-            }
+    // What is about this call and not about the services is no part of the answer.
+    let is_aside = matches!(error.exit, Exit::BrokenPipe | Exit::Interrupted | Exit::Usage);
+    if is_classic && !is_aside {
+        if let Err(error) = ui.classic_error(&error) {
+            return error.exit;
         }
-        _ => ui.error(&error),
+    } else {
+        ui.error(&error);
     }
     if is_status && matches!(error.exit, Exit::Unreachable | Exit::Failed) {
         Exit::Unknown
@@ -55,7 +54,11 @@ fn dispatch(
     ui: &mut Ui,
 ) -> Result<Exit, CtlError> {
     // A request that makes no sense is refused before anybody looks for a daemon.
-    let verb = match verb {
+    if let Some(usage) = missing_name(&verb) {
+        ui.line(&format!("Error: {usage}"))?;
+        return Ok(Exit::Usage);
+    }
+    match &verb {
         Verb::Version => {
             ui.line(env!("CARGO_PKG_VERSION"))?;
             return Ok(Exit::Ok);
@@ -64,17 +67,24 @@ fn dispatch(
             return check::run(ui, environment, file.as_ref().or(globals.config.as_ref()));
         }
         Verb::Notify { assignments, pid, no_block, exec } => {
-            return notify::run(environment, &assignments, pid, !no_block, &exec);
+            return notify::run(environment, assignments, *pid, !no_block, exec);
         }
         Verb::Reload { operation } if operation.names.is_empty() => {
-            return Err(CtlError::unsupported("reload\" without a name, \"update")
+            let message = "\"reload\" without a name is not supported yet";
+            return Err(CtlError::new(Exit::Failed, message)
                 .with_hint("it will read the spec again; name the services that are to reload"));
         }
-        verb => verb,
-    };
-    if let Some(usage) = missing_name(&verb) {
-        ui.line(&format!("Error: {usage}"))?;
-        return Ok(Exit::Usage);
+        Verb::Status { .. }
+        | Verb::Start { .. }
+        | Verb::Stop { .. }
+        | Verb::Restart { .. }
+        | Verb::Reload { .. }
+        | Verb::Signal { .. }
+        | Verb::Shutdown { .. }
+        | Verb::Events { .. }
+        | Verb::Logs { .. }
+        | Verb::Plan { .. }
+        | Verb::Pid { .. } => {}
     }
     let client = Client::new(socket::find(globals, environment)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

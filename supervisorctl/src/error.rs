@@ -18,11 +18,19 @@ pub(crate) struct CtlError {
     pub(crate) suggestions: Vec<String>,
     /// What to do about it.
     pub(crate) hint: Option<String>,
+    /// Nobody answers, and the message is Supervisor's line for that.
+    pub(crate) is_about_connection: bool,
 }
 
 impl CtlError {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), suggestions: Vec::new(), hint: None }
+        Self {
+            exit,
+            message: message.into(),
+            suggestions: Vec::new(),
+            hint: None,
+            is_about_connection: false,
+        }
     }
 
     pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
@@ -34,9 +42,8 @@ impl CtlError {
         Self::new(Exit::Failed, format!("\"{what}\" is not supported yet"))
     }
 
-    /// Supervisor's line when the daemon cannot be reached is the bare message.
-    pub(crate) const fn is_about_connection(&self) -> bool {
-        matches!(self.exit, Exit::Unreachable)
+    fn about_connection(exit: Exit, message: String) -> Self {
+        Self { is_about_connection: true, ..Self::new(exit, message) }
     }
 }
 
@@ -44,9 +51,9 @@ impl From<ClientError> for CtlError {
     fn from(error: ClientError) -> Self {
         let message = error.to_string();
         match error {
-            ClientError::Connect { .. } => Self::new(Exit::Unreachable, message)
+            ClientError::Connect { .. } => Self::about_connection(Exit::Unreachable, message)
                 .with_hint("is supervisord running? -s unix:///path says where"),
-            ClientError::PermissionDenied { .. } => Self::new(Exit::Denied, message),
+            ClientError::PermissionDenied { .. } => Self::about_connection(Exit::Denied, message),
             ClientError::Api { body, .. } => refused(body),
             ClientError::Protocol(_) | ClientError::Io(_) => Self::new(Exit::Failed, message),
         }

@@ -18,7 +18,7 @@ impl Interrupt {
     pub(crate) async fn wait(&mut self) {
         if self.0.recv().await.is_none() {
             // The stream of signals has no end; if it had one, no signal would come.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

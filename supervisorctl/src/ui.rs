@@ -4,32 +4,44 @@ pub(crate) mod progress;
 pub(crate) mod table;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::time::Duration;
 
-use clap::error::ErrorKind;
 use serde::Serialize;
 
 use crate::args::{Color, Format, Globals};
 use crate::environment::Environment;
 use crate::error::CtlError;
 use crate::exit::Exit;
+use progress::Progress;
 
-/// Standard output and error, and whether a person looks at them.
+/// Where text goes.
+pub(crate) struct Channel {
+    writer: Box<dyn Write>,
+    is_terminal: bool,
+}
+
+impl Channel {
+    pub(crate) fn new(writer: impl Write + 'static, is_terminal: bool) -> Self {
+        Self { writer: Box::new(writer), is_terminal }
+    }
+}
+
+/// Standard output and error.
 pub(crate) struct Terminal {
-    pub(crate) out: Box<dyn Write>,
-    pub(crate) err: Box<dyn Write>,
-    pub(crate) out_is_terminal: bool,
-    pub(crate) err_is_terminal: bool,
+    pub(crate) out: Channel,
+    pub(crate) err: Channel,
 }
 
 impl Terminal {
     /// Those of this process.
     pub(crate) fn of_process() -> Self {
+        let (out, err) = (io::stdout(), io::stderr());
+        let (out_is_terminal, err_is_terminal) = (out.is_terminal(), err.is_terminal());
+        // One write for a whole answer instead of one per line.
+        let out = BufWriter::with_capacity(16 << 10, out.lock());
         Self {
-            // One write for a whole answer instead of one per line.
-            out: Box::new(BufWriter::with_capacity(16 << 10, io::stdout().lock())),
-            err: Box::new(io::stderr().lock()),
-            out_is_terminal: io::stdout().is_terminal(),
-            err_is_terminal: io::stderr().is_terminal(),
+            out: Channel::new(out, out_is_terminal),
+            err: Channel::new(err.lock(), err_is_terminal),
         }
     }
 }
@@ -63,12 +75,19 @@ impl Style {
     }
 }
 
+/// How much to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loudness {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
 /// The terminal as this command line wants it used.
 pub(crate) struct Ui {
     terminal: Terminal,
     format: Format,
-    quiet: bool,
-    verbose: bool,
+    loudness: Loudness,
     colored_out: bool,
     colored_err: bool,
     /// Lines of the live block that are on the screen.
@@ -78,19 +97,16 @@ pub(crate) struct Ui {
 impl Ui {
     /// As the options say.
     pub(crate) fn new(terminal: Terminal, environment: &Environment, globals: &Globals) -> Self {
-        let colored = |is_terminal| match globals.color {
-            Color::Auto => is_terminal && !environment.no_color,
-            Color::Always => true,
-            Color::Never => false,
+        let loudness = match (globals.quiet, globals.verbose) {
+            (true, _) => Loudness::Quiet,
+            (false, true) => Loudness::Verbose,
+            (false, false) => Loudness::Normal,
         };
-        Self {
-            format: globals.output,
-            quiet: globals.quiet,
-            verbose: globals.verbose,
-            colored_out: colored(terminal.out_is_terminal),
-            colored_err: colored(terminal.err_is_terminal),
-            live_lines: 0,
-            terminal,
+        let ui = Self { format: globals.output, loudness, ..Self::plain(terminal, environment) };
+        match globals.color {
+            Color::Auto => ui,
+            Color::Always => Self { colored_out: true, colored_err: true, ..ui },
+            Color::Never => Self { colored_out: false, colored_err: false, ..ui },
         }
     }
 
@@ -98,10 +114,9 @@ impl Ui {
     pub(crate) fn plain(terminal: Terminal, environment: &Environment) -> Self {
         Self {
             format: Format::Text,
-            quiet: false,
-            verbose: false,
-            colored_out: terminal.out_is_terminal && !environment.no_color,
-            colored_err: terminal.err_is_terminal && !environment.no_color,
+            loudness: Loudness::Normal,
+            colored_out: terminal.out.is_terminal && !environment.no_color,
+            colored_err: terminal.err.is_terminal && !environment.no_color,
             live_lines: 0,
             terminal,
         }
@@ -114,18 +129,22 @@ impl Ui {
 
     /// Whether only errors are printed.
     pub(crate) const fn is_quiet(&self) -> bool {
-        self.quiet
+        matches!(self.loudness, Loudness::Quiet)
     }
 
     /// Whether to say more than the answer: asked for, or somebody looks at it.
     pub(crate) const fn is_talkative(&self) -> bool {
-        !self.quiet && (self.verbose || self.terminal.out_is_terminal)
+        match self.loudness {
+            Loudness::Quiet => false,
+            Loudness::Normal => self.terminal.out.is_terminal,
+            Loudness::Verbose => true,
+        }
     }
 
     /// Whether to show progress on stderr while waiting.
     pub(crate) fn is_live(&self) -> bool {
         let for_people = self.format == Format::Text || self.format == Format::Wide;
-        self.terminal.err_is_terminal && for_people && !self.quiet
+        self.terminal.err.is_terminal && for_people && !self.is_quiet()
     }
 
     /// `text` as stdout shows it in `style`.
@@ -135,9 +154,9 @@ impl Ui {
 
     /// A line on stdout.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), CtlError> {
-        if !self.quiet {
-            self.terminal.out.write_all(line.as_bytes())?;
-            self.terminal.out.write_all(b"\n")?;
+        if !self.is_quiet() {
+            self.terminal.out.writer.write_all(line.as_bytes())?;
+            self.terminal.out.writer.write_all(b"\n")?;
         }
         Ok(())
     }
@@ -154,12 +173,12 @@ impl Ui {
 
     /// Hands on what is buffered, for output that comes bit by bit.
     pub(crate) fn flush(&mut self) -> Result<(), CtlError> {
-        Ok(self.terminal.out.flush()?)
+        Ok(self.terminal.out.writer.flush()?)
     }
 
     /// A line on stderr, for people.
     pub(crate) fn note(&mut self, line: &str) {
-        if !self.quiet {
+        if !self.is_quiet() {
             self.say(line);
         }
     }
@@ -176,7 +195,7 @@ impl Ui {
 
     /// An error of a classic verb: on stdout, as Supervisor does.
     pub(crate) fn classic_error(&mut self, error: &CtlError) -> Result<(), CtlError> {
-        if error.is_about_connection() || error.exit == Exit::Denied {
+        if error.is_about_connection {
             return self.line(&one_line(&error.message));
         }
         self.line(&format!("ERROR: {}", one_line(&error.message)))?;
@@ -198,20 +217,28 @@ impl Ui {
     /// What clap has to say: help and the version on stdout, errors on stderr.
     pub(crate) fn usage(&mut self, error: &clap::Error) -> Exit {
         let text = error.render();
-        let (wanted, colored) = match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => (true, self.colored_out),
-            _ => (false, self.colored_err),
-        };
+        let is_error = error.use_stderr();
+        let colored = if is_error { self.colored_err } else { self.colored_out };
         let text = if colored { text.ansi().to_string() } else { text.to_string() };
-        if !wanted {
+        if is_error {
             self.say(text.trim_end());
             return Exit::Usage;
         }
         self.line(text.trim_end()).map_or_else(|error| error.exit, |()| Exit::Ok)
     }
 
-    /// Shows `lines` as the live block on stderr, in the place of the block before.
-    pub(crate) fn redraw(&mut self, lines: &[String]) {
+    /// Shows on stderr how far it is after `elapsed`, in the place of what was shown before.
+    pub(crate) fn show_progress(&mut self, progress: &Progress, elapsed: Duration) {
+        let (width, height) = stderr_size();
+        self.redraw(&progress.lines(elapsed, width, height));
+    }
+
+    /// Takes what [`Self::show_progress`] shows off the screen.
+    pub(crate) fn hide_progress(&mut self) {
+        self.redraw(&[]);
+    }
+
+    fn redraw(&mut self, lines: &[String]) {
         let mut text = String::new();
         if self.live_lines > 0 {
             text = format!("\x1b[{}A\r\x1b[J", self.live_lines);
@@ -222,15 +249,8 @@ impl Ui {
         }
         self.live_lines = lines.len();
         // There is nowhere to report that stderr is closed.
-        drop(self.terminal.err.write_all(text.as_bytes()));
-        drop(self.terminal.err.flush());
-    }
-
-    /// Columns and rows that the live block may use.
-    pub(crate) fn live_size(&self) -> (usize, usize) {
-        let size = terminal_size::terminal_size_of(io::stderr());
-        let (width, height) = size.map_or((80, 24), |(width, height)| (width.0, height.0));
-        (usize::from(width.max(20)), usize::from(height.max(4)) - 2)
+        drop(self.terminal.err.writer.write_all(text.as_bytes()));
+        drop(self.terminal.err.writer.flush());
     }
 
     /// Flushes and answers the exit status; output that cannot be written is a failure.
@@ -246,9 +266,16 @@ impl Ui {
 
     fn say(&mut self, line: &str) {
         // There is nowhere to report that stderr is closed.
-        drop(writeln!(self.terminal.err, "{line}"));
-        drop(self.terminal.err.flush());
+        drop(writeln!(self.terminal.err.writer, "{line}"));
+        drop(self.terminal.err.writer.flush());
     }
+}
+
+/// Columns and rows for progress: the last row is the cursor's, and one is left for a prompt.
+fn stderr_size() -> (usize, usize) {
+    let size = terminal_size::terminal_size_of(io::stderr());
+    let (width, height) = size.map_or((80, 24), |(width, height)| (width.0, height.0));
+    (usize::from(width.max(20)), usize::from(height.max(4)) - 2)
 }
 
 /// Text from elsewhere as one line that moves no cursor.

@@ -59,7 +59,7 @@ pub(crate) async fn follow(
         () = at(deadline.map(|deadline| deadline + GRACE)) => Err(WaitError::TimedOut),
     };
     if is_live {
-        ui.redraw(&[]);
+        ui.hide_progress();
     }
     result
 }
@@ -100,18 +100,12 @@ async fn with_progress(
                 _ = ticks.tick() => {}
             }
             if begun.elapsed() >= QUIET {
-                draw(ui, &progress, begun);
+                ui.show_progress(&progress, begun.elapsed());
             }
         };
         progress.update(&operation);
     }
     Ok(operation)
-}
-
-/// Shows how far it is.
-pub(crate) fn draw(ui: &mut Ui, progress: &Progress, begun: Instant) {
-    let (width, height) = ui.live_size();
-    ui.redraw(&progress.lines(begun.elapsed(), width, height));
 }
 
 /// The next event; never, once the stream has ended.

@@ -143,7 +143,7 @@ impl Sender {
     }
 
     /// Waits until all that was sent is read: the supervisor closes the descriptor that comes
-    /// with `BARRIER=1` when it gets there (sd_notify(3)).
+    /// with `BARRIER=1` when it gets there (`sd_notify(3)`).
     fn barrier(&self) -> Result<(), CtlError> {
         let (read, write) = unistd::pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
         self.send("BARRIER=1", Some(&write))?;

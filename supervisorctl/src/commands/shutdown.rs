@@ -12,7 +12,6 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::ui::progress::Progress;
 use crate::ui::{Style, Ui, one_line, table};
-use crate::wait;
 
 pub(super) async fn run(
     client: &Client,
@@ -61,7 +60,7 @@ async fn report(lines: Lines<ShutdownMessage>, ui: &mut Ui) -> Result<Exit, CtlE
         }
     };
     if is_live {
-        ui.redraw(&[]);
+        ui.hide_progress();
     }
     let report = result?;
     match ui.format() {
@@ -91,16 +90,15 @@ async fn follow(mut lines: Lines<ShutdownMessage>, ui: &mut Ui) -> Result<Report
         let message = tokio::select! {
             message = lines.next() => message,
             _ = ticks.tick(), if ui.is_live() => {
-                wait::draw(ui, &progress, begun);
+                ui.show_progress(&progress, begun.elapsed());
                 continue;
             }
         };
         let message = match (message, &report) {
             (Ok(Some(message)), _) => message,
             // The report is the last line; how the connection ends after it does not matter.
-            (Ok(None) | Err(_), Some(_)) => break,
+            (Ok(None), _) | (Err(_), Some(_)) => break,
             (Err(error), None) => return Err(error.into()),
-            (Ok(None), None) => break,
         };
         if ui.format() == Format::Ndjson {
             ui.json(&message)?;
@@ -110,7 +108,7 @@ async fn follow(mut lines: Lines<ShutdownMessage>, ui: &mut Ui) -> Result<Report
             ShutdownMessage::Event(event) => {
                 progress.shutdown_event(&event);
                 if ui.is_live() {
-                    wait::draw(ui, &progress, begun);
+                    ui.show_progress(&progress, begun.elapsed());
                 }
             }
             ShutdownMessage::Report(last) => report = Some(last),

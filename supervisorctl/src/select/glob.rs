@@ -1,10 +1,10 @@
 //! Shell patterns: `*`, `?`, `[a-z]`, `[!a]`.
 
-/// Whether `pattern` matches the whole of `text`. A `[` without its `]` stands for itself.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
+/// Whether `pattern` matches the whole of `name`. A `[` without its `]` stands for itself.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
-    let text: Vec<char> = text.chars().collect();
-    let (mut rest, mut left) = (pattern.as_slice(), text.as_slice());
+    let name: Vec<char> = name.chars().collect();
+    let (mut rest, mut left) = (pattern.as_slice(), name.as_slice());
     // Where to go on when what follows the last `*` does not match here.
     let mut retry: Option<(&[char], &[char])> = None;
     loop {
@@ -17,7 +17,7 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
         }
         match (one(rest), left) {
             (None, []) => return true,
-            (Some((test, behind)), [next, others @ ..]) if test.admits(*next) => {
+            (Some((element, behind)), [next, others @ ..]) if element.admits(*next) => {
                 (rest, left) = (behind, others);
             }
             _ => match retry {
