@@ -5,12 +5,14 @@
 //! only ever added; readers ignore fields that they do not know; words in enums are only added,
 //! and [`State`] and [`Verb`] have no catch-all because a client must not guess.
 
+pub mod client;
 pub mod error;
 pub mod event;
 pub mod operation;
 pub mod service;
 pub mod supervisor;
 
+pub use client::{Address, Client, ClientError, Lines, LogQuery};
 pub use error::{ErrorBody, ErrorCode, ErrorResponse};
 pub use event::{Event, EventKind, LogLine, Stream};
 pub use operation::{

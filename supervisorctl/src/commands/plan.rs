@@ -1,0 +1,71 @@
+//! `plan`: what a request would do, wave by wave.
+
+use supervisor_api::{Client, OperationRequest, Plan, PlanStep, Verb};
+
+use crate::args::{Format, PlanVerb};
+use crate::duration::for_people;
+use crate::error::CtlError;
+use crate::exit::Exit;
+use crate::ui::{Style, Ui, one_line, table};
+
+pub(super) async fn run(
+    client: &Client,
+    ui: &mut Ui,
+    verb: PlanVerb,
+    names: Vec<String>,
+    mode: Option<String>,
+) -> Result<Exit, CtlError> {
+    let request = OperationRequest {
+        verb: match verb {
+            PlanVerb::Start => Verb::Start,
+            PlanVerb::Stop => Verb::Stop,
+            PlanVerb::Restart => Verb::Restart,
+        },
+        targets: names,
+        timeout: None,
+        mode,
+        signal: None,
+        dry_run: true,
+        wait: false,
+        no_dependents: false,
+    };
+    let plan = client.plan(&request).await?;
+    print(ui, &plan)?;
+    Ok(Exit::Ok)
+}
+
+fn print(ui: &mut Ui, plan: &Plan) -> Result<(), CtlError> {
+    let mut steps = plan.waves.iter().flat_map(|wave| &wave.steps);
+    match ui.format() {
+        Format::Json | Format::Ndjson => ui.json(plan),
+        Format::Name => steps.try_for_each(|step| ui.line(&step.service)),
+        Format::Text | Format::Wide => {
+            if plan.waves.is_empty() {
+                return ui.line("nothing to do");
+            }
+            let rows: Vec<_> = plan
+                .waves
+                .iter()
+                .enumerate()
+                .flat_map(|(at, wave)| wave.steps.iter().map(move |step| row(at + 1, step)))
+                .collect();
+            table::print(ui, &["WAVE", "ACTION", "NAME", "AT MOST", "WHY"], &rows)?;
+            ui.line(&format!("at most {}", limit(plan.worst_ms)))
+        }
+    }
+}
+
+fn row(wave: usize, step: &PlanStep) -> Vec<table::Cell> {
+    let cells = [
+        wave.to_string(),
+        step.action.clone(),
+        step.service.clone(),
+        limit(step.worst_ms),
+        one_line(&step.why),
+    ];
+    cells.map(|text| (text, Style::Plain)).into()
+}
+
+fn limit(milliseconds: Option<u64>) -> String {
+    milliseconds.map_or_else(|| "no limit".into(), for_people)
+}
