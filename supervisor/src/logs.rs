@@ -18,9 +18,10 @@ use tokio::sync::{mpsc, oneshot};
 use self::console::ConsoleCopy;
 use self::fault::FaultSender;
 use self::file::Rotation;
+use self::mailbox::{Command, Mailbox, Registration};
 use self::outputs::OutputMaker;
 use self::sinks::Sinks;
-use self::worker::{Command, Mailbox, Registration, Worker};
+use self::worker::Worker;
 use crate::config::{Console, LogConfig};
 
 mod console;
@@ -29,6 +30,7 @@ mod file;
 mod files;
 mod follow;
 mod lines;
+mod mailbox;
 mod outputs;
 mod place;
 mod ring;
@@ -82,11 +84,10 @@ impl Logs {
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Fault>)> {
         let (faults, fault_receiver) = mpsc::unbounded_channel();
         let mailbox = Arc::new(Mailbox::new()?);
-        let epoll = Worker::epoll(&mailbox)?;
         let inbox = Arc::clone(&mailbox);
         let thread = Builder::new().name("logs".to_owned()).stack_size(STACK).spawn(move || {
             let sinks = Sinks::new(ConsoleCopy::new(console, color, fd), FaultSender(faults));
-            Worker::new(inbox, epoll, sinks).run();
+            Worker::new(inbox, sinks).run();
         })?;
         let logs =
             Self { mailbox, outputs: OutputMaker::default(), thread: Mutex::new(Some(thread)) };
@@ -105,7 +106,7 @@ impl Logs {
     ) -> io::Result<ServiceOutputs> {
         let (outputs, captured) = self.outputs.make(config, owner)?;
         let rotation = config.rotate_size.map(|size| Rotation { size, keep: config.rotate_keep });
-        self.mailbox.send(Command::Open(Registration {
+        self.mailbox.register(Registration {
             service,
             name: name.into(),
             max_line: config.max_line.max(1),
@@ -113,7 +114,7 @@ impl Logs {
             timestamp: config.timestamp,
             rotation,
             captured,
-        }));
+        })?;
         Ok(outputs)
     }
 

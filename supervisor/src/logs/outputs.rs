@@ -15,8 +15,8 @@ use crate::config::{LogConfig, Sink};
 
 /// What the processes of a service get as stdout and stderr, at every start.
 ///
-/// All have close-on-exec set. While this lives, a service that goes on writing after the daemon
-/// has ended its own reading is never met by `SIGPIPE`.
+/// All have close-on-exec set. A service that goes on writing when nobody reads any more is not
+/// killed by `SIGPIPE`; it waits when the pipe is full.
 #[derive(Clone, Debug)]
 pub struct ServiceOutputs {
     stdout: Arc<OwnedFd>,

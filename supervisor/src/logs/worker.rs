@@ -4,25 +4,20 @@
 //! the console takes what it gets: a silent daemon sleeps.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::epoll::{EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::time::TimeSpec;
 use supervisor_api::LogLine;
 use supervisor_engine::ServiceId;
-use tokio::sync::oneshot;
 
 use super::Query;
 use super::console::GRACE;
-use super::file::Rotation;
-use super::follow::Follower;
-use super::outputs::Captured;
+use super::mailbox::{Command, Mailbox, Registration};
 use super::ring::Ring;
 use super::sinks::{Service, Sinks};
 use super::source::{COOLING, Next, Pace, Read, Source, SourceId};
@@ -34,78 +29,11 @@ const EVENTS: usize = 64;
 /// goes on writing.
 const DRAIN_MAX: usize = 1024 * 1024;
 
-/// What the log thread is told.
-#[derive(Debug)]
-pub(super) enum Command {
-    Open(Registration),
-    Flush(ServiceId),
-    Last(Query, oneshot::Sender<Vec<LogLine>>),
-    Follow(Query, Follower, oneshot::Sender<Vec<LogLine>>),
-    Reopen,
-    Shutdown,
-}
-
-/// A service and the streams of it that are captured.
-#[derive(Debug)]
-pub(super) struct Registration {
-    pub(super) service: ServiceId,
-    pub(super) name: Box<str>,
-    pub(super) max_line: usize,
-    pub(super) buffer: usize,
-    pub(super) timestamp: bool,
-    pub(super) rotation: Option<Rotation>,
-    pub(super) captured: Vec<Captured>,
-}
-
-/// Commands on their way into the log thread.
-#[derive(Debug)]
-pub(super) struct Mailbox {
-    /// `None` when nobody will read them any more.
-    commands: Mutex<Option<Vec<Command>>>,
-    wake: EventFd,
-}
-
-impl Mailbox {
-    pub(super) fn new() -> io::Result<Self> {
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        let wake = EventFd::from_flags(flags)?;
-        Ok(Self { commands: Mutex::new(Some(Vec::new())), wake })
-    }
-
-    /// Leaves a command, or drops it if the thread has ended.
-    pub(super) fn send(&self, command: Command) {
-        let mut commands = self.lock();
-        let Some(commands) = commands.as_mut() else { return };
-        commands.push(command);
-        if commands.len() == 1 {
-            // Only a full counter refuses, and then the thread is awake.
-            let _ = self.wake.write(1);
-        }
-    }
-
-    fn take(&self) -> Vec<Command> {
-        // Before the commands: one that comes in between wakes once too often, not too seldom.
-        let _ = self.wake.read();
-        self.lock().as_mut().map(std::mem::take).unwrap_or_default()
-    }
-
-    fn close(&self) {
-        // Dropping the commands tells those who wait for an answer.
-        self.lock().take();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<Command>>> {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The state of the log thread.
 #[derive(Debug)]
 pub(super) struct Worker {
     mailbox: Arc<Mailbox>,
-    epoll: Epoll,
     sources: BTreeMap<SourceId, Source>,
-    last_source: SourceId,
     /// Sources that cool, with the end of it, in order.
     cooling: VecDeque<(Instant, SourceId)>,
     sinks: Sinks,
@@ -114,24 +42,15 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(mailbox: Arc<Mailbox>, epoll: Epoll, sinks: Sinks) -> Self {
+    pub(super) fn new(mailbox: Arc<Mailbox>, sinks: Sinks) -> Self {
         Self {
             mailbox,
-            epoll,
             sources: BTreeMap::new(),
-            last_source: SourceId::DAEMON,
             cooling: VecDeque::new(),
             sinks,
             buffer: Vec::new(),
             running: true,
         }
-    }
-
-    /// An epoll that knows of the mailbox.
-    pub(super) fn epoll(mailbox: &Mailbox) -> io::Result<Epoll> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&mailbox.wake, EpollEvent::new(EpollFlags::EPOLLIN, SourceId::DAEMON.0))?;
-        Ok(epoll)
     }
 
     /// Works until it is told to shut down, and then until the pipes are empty.
@@ -143,7 +62,9 @@ impl Worker {
             for event in events.iter().take(count.unwrap_or(0)) {
                 match SourceId(event.data()) {
                     SourceId::DAEMON => told = true,
-                    source => self.read(source),
+                    source if self.sources.contains_key(&source) => self.read(source),
+                    // Registered since we last looked.
+                    _ => told = true,
                 }
             }
             if count.is_some() {
@@ -168,33 +89,43 @@ impl Worker {
         let wake_at = [cooled, hold_until, self.sinks.files.retry_at()].into_iter().flatten().min();
         let mut limit = EpollTimeout::NONE;
         if wake_at.is_some() || self.sinks.console.blocked().is_some() {
-            let timeout = wake_at.map(|at| TimeSpec::from(at.saturating_duration_since(now)));
-            // The epoll is readable when it has events.
-            let wait_for = if held { self.mailbox.wake.as_fd() } else { self.epoll.0.as_fd() };
-            let first = PollFd::new(wait_for, PollFlags::POLLIN);
-            let polled = match self.sinks.console.blocked() {
-                Some(fd) => {
-                    let mut fds = [first, PollFd::new(fd, PollFlags::POLLOUT)];
-                    ppoll(&mut fds, timeout, None).map(|_| fds[1].any() == Some(true))
-                }
-                None => ppoll(&mut [first], timeout, None).map(|_| false),
-            };
-            match polled {
-                Ok(true) => self.sinks.console.send(Instant::now()),
-                Ok(false) | Err(Errno::EINTR) => {}
-                Err(error) => pause(error),
+            let timeout = wake_at.map(|at| at.saturating_duration_since(now));
+            let something = self.poll(held, timeout);
+            if held {
+                return None;
+            }
+            if !something {
+                return Some(0);
             }
             limit = EpollTimeout::ZERO;
         }
-        if held {
-            return None;
-        }
-        Some(self.epoll.wait(events, limit).unwrap_or_else(|error| {
+        Some(self.mailbox.epoll.wait(events, limit).unwrap_or_else(|error| {
             if error != Errno::EINTR {
                 pause(error);
             }
             0
         }))
+    }
+
+    /// Waits with a limit finer than that of `epoll_wait(2)`, and for the console too. Answers
+    /// whether there are events, or, while the sources are held, commands.
+    fn poll(&mut self, held: bool, timeout: Option<Duration>) -> bool {
+        let console = self.sinks.console.blocked();
+        // The epoll is readable when it has events.
+        let wait_for = if held { self.mailbox.wake.as_fd() } else { self.mailbox.epoll.0.as_fd() };
+        let mut fds = [
+            PollFd::new(wait_for, PollFlags::POLLIN),
+            PollFd::new(console.unwrap_or(wait_for), PollFlags::POLLOUT),
+        ];
+        let count = if console.is_some() { 2 } else { 1 };
+        let polled = ppoll(&mut fds[..count], timeout.map(TimeSpec::from), None);
+        let [something, writable] = fds.map(|fd| fd.any() == Some(true));
+        match polled {
+            Ok(_) if writable => self.sinks.console.send(Instant::now()),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => pause(error),
+        }
+        something
     }
 
     fn read_cooled(&mut self) {
@@ -229,7 +160,9 @@ impl Worker {
             }
             Next::WaitAgain => EpollFlags::EPOLLIN,
         };
-        if let Err(error) = self.epoll.modify(&source.reader, &mut EpollEvent::new(armed, id.0)) {
+        if let Err(error) =
+            self.mailbox.epoll.modify(&source.reader, &mut EpollEvent::new(armed, id.0))
+        {
             tracing::error!(%error, "pipe of a service cannot be waited for");
         }
     }
@@ -237,7 +170,7 @@ impl Worker {
     fn obey(&mut self, now: Instant) {
         for command in self.mailbox.take() {
             match command {
-                Command::Open(registration) => self.open(registration, now),
+                Command::Open(registration, streams) => self.open(registration, streams, now),
                 Command::Flush(service) => {
                     for id in self.sources_of(service) {
                         self.drain(id, now);
@@ -259,7 +192,7 @@ impl Worker {
         }
     }
 
-    fn open(&mut self, registration: Registration, now: Instant) {
+    fn open(&mut self, registration: Registration, streams: Vec<SourceId>, now: Instant) {
         let service = registration.service;
         for id in self.sources_of(service) {
             self.drain(id, now);
@@ -267,14 +200,8 @@ impl Worker {
         }
         self.sinks.console.register(&registration.name);
         let mut sources = [None; 2];
-        for (captured, slot) in registration.captured.into_iter().zip(&mut sources) {
-            self.last_source.0 += 1;
-            let id = self.last_source;
-            let event = EpollEvent::new(EpollFlags::EPOLLIN, id.0);
-            if let Err(error) = self.epoll.add(&captured.reader, event) {
-                tracing::error!(service = registration.name, %error, "output is not captured");
-                continue;
-            }
+        let streams = registration.captured.into_iter().zip(streams);
+        for ((captured, id), slot) in streams.zip(&mut sources) {
             let source = Source {
                 id,
                 service,
@@ -341,7 +268,7 @@ impl Worker {
         self.flush(id, now);
         let Some(source) = self.sources.remove(&id) else { return };
         // Before it is closed: a copy of the descriptor in another process would keep it.
-        if let Err(error) = self.epoll.delete(&source.reader) {
+        if let Err(error) = self.mailbox.epoll.delete(&source.reader) {
             tracing::error!(%error, "pipe of a service is still waited for");
         }
         if let Some(service) = self.sinks.services.get_mut(&source.service) {
