@@ -1,1 +1,26 @@
-fn main() {}
+//! End-to-end tests: the real binaries, real processes, real signals.
+//!
+//! Each test has a daemon of its own in a directory of its own, so all run in parallel, as root and
+//! as an ordinary user. Nothing sleeps: tests wait for conditions. See `harness.rs`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod access;
+mod control;
+mod ctl;
+mod dependencies;
+mod examples;
+mod files;
+mod harness;
+mod hostile;
+mod init;
+mod lifecycle;
+mod logs;
+mod notify;
+mod notify_clients;
+mod readiness;
+mod real_services;
+mod restart;
+mod shutdown;
+mod spec;
+mod stop;

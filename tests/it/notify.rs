@@ -1,0 +1,223 @@
+//! The server side of the notify protocol, spoken to by the fixture.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use supervisor_api::State;
+
+use crate::harness::{Daemon, alive, wait_until};
+
+/// A notify service with these lines and steps, each step a word.
+fn app(lines: &str, steps: &[&str]) -> Daemon {
+    Daemon::start(&format!(
+        "[service.app]
+         type = \"notify\"
+         restart = \"no\"
+         command = [\"${{FIXTURE}}\", \"app\", {}]
+         {lines}",
+        steps.iter().map(|step| format!("{step:?}")).collect::<Vec<_>>().join(", ")
+    ))
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
+
+#[test]
+fn what_a_child_says_counts_only_where_all_may_speak() {
+    let steps = [
+        "--child",
+        "--notify READY=1",
+        "--await",
+        "${DIR}/barrier",
+        "--barrier",
+        "--await",
+        "${DIR}/gate",
+        "--ready",
+    ];
+    let daemon = app("notify-access = \"all\"", &steps);
+    daemon.wait_state("app", State::Running);
+
+    let daemon = app("", &steps);
+    daemon.wait_record("said", "app.child", 1);
+    daemon.open("barrier");
+    // Messages are handled in order: when the barrier opens the child's word has been refused.
+    daemon.wait_record("barrier", "app", 1);
+    assert_eq!(daemon.state("app"), State::Starting);
+    daemon.open("gate");
+    daemon.wait_state("app", State::Running);
+}
+
+#[test]
+fn a_child_that_its_parent_has_reaped_is_heard() {
+    let daemon = app("notify-access = \"all\"", &["--run", "--notify READY=1 --exit 0"]);
+    daemon.wait_state("app", State::Running);
+}
+
+#[test]
+fn the_status_text_is_shown_and_replaced() {
+    let daemon = app(
+        "",
+        &[
+            "--status",
+            "loading 1 of 2",
+            "--await",
+            "${DIR}/gate",
+            "--notify",
+            "READY=1\nSTATUS=C:\\data = 50 %",
+        ],
+    );
+    daemon.wait_service("app", "loading", |app| app.status.as_deref() == Some("loading 1 of 2"));
+    daemon.open("gate");
+    daemon.wait_state("app", State::Running);
+    assert_eq!(daemon.service("app").status.as_deref(), Some("C:\\data = 50 %"));
+}
+
+#[test]
+fn an_empty_status_clears_the_text() {
+    let daemon = app("", &["--status", "x", "--ready", "--await", "${DIR}/gate", "--status", ""]);
+    daemon.wait_service("app", "talking", |app| app.status.as_deref() == Some("x"));
+    daemon.open("gate");
+    daemon.wait_service("app", "silent", |app| app.status.as_deref().unwrap_or("").is_empty());
+}
+
+#[test]
+fn a_new_main_process_is_followed() {
+    let mut daemon = app("notify-access = \"all\"", &["--hand-over"]);
+    daemon.wait_state("app", State::Running);
+    let new = daemon.wait_record("start", "app.new", 1).pid;
+    daemon.wait_record("exit", "app", 1);
+    daemon.wait_service("app", "led by the new process", |app| app.pid == Some(new));
+    assert_eq!(daemon.state("app"), State::Running);
+    assert_eq!(daemon.terminate(), 0);
+    assert_eq!(daemon.happened("signal", "app.new")[0].detail, "TERM");
+}
+
+#[test]
+fn a_main_pid_that_is_not_the_services_own_is_refused() {
+    let stranger = std::process::id();
+    let message = format!("MAINPID={stranger}\nREADY=1");
+    let daemon = app("", &["--notify", &message]);
+    daemon.wait_state("app", State::Running);
+    assert_eq!(daemon.service("app").pid, Some(daemon.wait_record("start", "app", 1).pid));
+}
+
+#[test]
+fn the_start_timeout_can_be_extended() {
+    let daemon = app(
+        "start-timeout = \"300ms\"",
+        &["--notify", "EXTEND_TIMEOUT_USEC=60000000", "--await", "${DIR}/gate", "--ready"],
+    );
+    let app = daemon.wait_service("app", "given more time", |app| {
+        app.deadline_ms.is_some_and(|deadline| deadline > now_ms() + 30_000)
+    });
+    let begin = app.started_ms.unwrap();
+    wait_until("the old timeout to pass", &mut (), |()| (now_ms() > begin + 400).then_some(()));
+    assert_eq!(daemon.state("app"), State::Starting);
+    daemon.open("gate");
+    daemon.wait_state("app", State::Running);
+}
+
+#[test]
+fn a_missed_watchdog_ends_the_service() {
+    let daemon = app(
+        "watchdog = \"400ms\"\nlimits = { core = 0 }",
+        &["--env", "WATCHDOG_USEC", "--ready", "--ping-until", "${DIR}/hang"],
+    );
+    let app = daemon.wait_state("app", State::Running);
+    assert_eq!(daemon.wait_record("env", "app", 1).detail, "WATCHDOG_USEC=400000");
+    let begin = app.started_ms.unwrap();
+    // It is fed: it lives on beyond its period.
+    wait_until("two periods to pass", &mut (), |()| (now_ms() > begin + 900).then_some(()));
+    assert_eq!(daemon.state("app"), State::Running);
+    daemon.open("hang");
+    let app = daemon.wait_state("app", State::Failed);
+    assert_eq!(app.why.code, "watchdog");
+    assert_eq!(app.exit.and_then(|exit| exit.signal).as_deref(), Some("ABRT"));
+}
+
+#[test]
+fn a_service_can_ask_to_be_treated_as_hanging() {
+    let daemon = app(
+        "watchdog = \"10min\"\nwatchdog-signal = \"KILL\"",
+        &["--ready", "--await", "${DIR}/gate", "--notify", "WATCHDOG=trigger"],
+    );
+    daemon.wait_state("app", State::Running);
+    daemon.open("gate");
+    assert_eq!(daemon.wait_state("app", State::Failed).why.code, "watchdog");
+}
+
+#[test]
+fn a_service_that_says_it_is_stopping_is_left_to_it() {
+    let daemon = app(
+        "stop-timeout = \"1min\"",
+        &[
+            "--ready",
+            "--await",
+            "${DIR}/gate",
+            "--notify",
+            "STOPPING=1",
+            "--await",
+            "${DIR}/end",
+            "--exit",
+            "0",
+        ],
+    );
+    daemon.wait_state("app", State::Running);
+    daemon.open("gate");
+    assert!(!daemon.wait_state("app", State::Stopping).ready);
+    daemon.open("end");
+    daemon.wait_state("app", State::Exited);
+    assert_eq!(daemon.happened("signal", "app"), []);
+}
+
+#[test]
+fn a_service_that_announced_its_stop_but_stays_is_ended_by_force() {
+    let daemon = app("stop-timeout = \"200ms\"", &["--ready", "--notify", "STOPPING=1"]);
+    daemon.wait_service("app", "gone", |app| app.exit.is_some() && app.pid.is_none());
+    assert_eq!(daemon.started(), Vec::<i32>::new());
+}
+
+#[test]
+fn a_barrier_opens_when_everything_before_it_has_been_handled() {
+    let daemon = app("", &["--status", "before the barrier", "--barrier", "--ready"]);
+    daemon.wait_record("barrier", "app", 1);
+    assert_eq!(daemon.service("app").status.as_deref(), Some("before the barrier"));
+    daemon.wait_state("app", State::Running);
+}
+
+#[test]
+fn a_reload_of_a_notify_service_waits_until_it_is_ready() {
+    let daemon = app("reload-signal = \"HUP\"", &["--await", "${DIR}/gate", "--ready"]);
+    daemon.wait_record("start", "app", 1);
+    let request = serde_json::json!({ "verb": "reload", "targets": ["app"] });
+    let operation = daemon.operation(&request);
+    assert!(!operation.done);
+    assert_eq!(daemon.happened("signal", "app"), []);
+    daemon.open("gate");
+    assert_eq!(daemon.wait_record("signal", "app", 1).detail, "HUP");
+    daemon.wait_state("app", State::Running);
+}
+
+#[test]
+fn a_service_without_access_gets_no_socket() {
+    let daemon = Daemon::boot(
+        "[service.app]
+         command = \"${FIXTURE} ${SERVICE} --env NOTIFY_SOCKET --env WATCHDOG_USEC\"",
+    );
+    daemon.wait_record("env", "app", 2);
+    let seen = daemon.happened("env", "app");
+    assert_eq!(seen[0].detail, "NOTIFY_SOCKET=(unset)");
+    assert_eq!(seen[1].detail, "WATCHDOG_USEC=(unset)");
+}
+
+#[test]
+fn the_socket_stays_when_a_service_is_restarted() {
+    let daemon = app("", &["--env", "NOTIFY_SOCKET", "--ready"]);
+    daemon.wait_state("app", State::Running);
+    let first = daemon.wait_record("start", "app", 1).pid;
+    assert!(daemon.operate("restart", &["app"]).ok);
+    assert!(!alive(first));
+    let seen = daemon.happened("env", "app");
+    assert_eq!(seen[0].detail, seen[1].detail);
+}

@@ -1,0 +1,150 @@
+//! When a service counts as up: probes, and the time that a start may take.
+
+use supervisor_api::State;
+
+use crate::harness::{Daemon, free_port};
+
+/// A service that goes on with `steps` when the gate opens, and the probe that finds out.
+fn probed(probe: &str, first: &str, then: &str) -> Daemon {
+    let daemon = Daemon::start(&format!(
+        r#"
+        [service.app]
+        command = "${{FIXTURE}} ${{SERVICE}} {first} --await ${{DIR}}/gate {then}"
+        readiness-probe = {{ {probe}, period = "10ms" }}
+        [service.after]
+        command = "${{FIXTURE}} ${{SERVICE}}"
+        requires = ["app"]"#
+    ));
+    daemon.wait_record("start", "app", 1);
+    daemon
+}
+
+#[track_caller]
+fn is_up_only_when_the_gate_opens(daemon: &Daemon) {
+    assert_eq!(daemon.wait_state("app", State::Starting).why.code, "waits-for");
+    assert!(!daemon.service("app").ready);
+    assert_eq!(daemon.state("after"), State::Waiting);
+    daemon.open("gate");
+    assert!(daemon.wait_state("app", State::Running).ready);
+    daemon.wait_state("after", State::Running);
+}
+
+#[test]
+fn a_command_that_ends_well_makes_ready() {
+    let daemon = probed(r#"exec = ["test", "-e", "${DIR}/probed"]"#, "", "--touch ${DIR}/probed");
+    is_up_only_when_the_gate_opens(&daemon);
+}
+
+#[test]
+fn a_file_that_exists_makes_ready() {
+    let daemon = probed(r#"file = "${DIR}/probed""#, "", "--touch ${DIR}/probed");
+    is_up_only_when_the_gate_opens(&daemon);
+}
+
+#[test]
+fn an_accepted_tcp_connection_makes_ready() {
+    let port = free_port();
+    let probe = format!(r#"tcp = "127.0.0.1:{port}""#);
+    is_up_only_when_the_gate_opens(&probed(&probe, "", &format!("--tcp {port}")));
+}
+
+#[test]
+fn an_accepted_connection_to_a_unix_socket_makes_ready() {
+    let daemon = probed(r#"unix = "${DIR}/probed""#, "", "--unix ${DIR}/probed");
+    is_up_only_when_the_gate_opens(&daemon);
+}
+
+#[test]
+fn a_good_http_answer_makes_ready_and_a_bad_one_does_not() {
+    let port = free_port();
+    let probe = format!(r#"http = "http://127.0.0.1:{port}/health?full=1""#);
+    let daemon = probed(&probe, &format!("--http {port}"), "--http-ok");
+    let request = daemon.wait_record("http", "app", 3);
+    assert_eq!(request.detail, "GET /health?full=1 HTTP/1.1");
+    is_up_only_when_the_gate_opens(&daemon);
+}
+
+#[test]
+fn any_http_status_in_the_range_makes_ready() {
+    let port = free_port();
+    let probe = format!(r#"http = "http://127.0.0.1:{port}", status = "200-299,503""#);
+    let daemon = probed(&probe, &format!("--http {port}"), "");
+    daemon.wait_state("app", State::Running);
+}
+
+#[test]
+fn several_successes_in_a_row_can_be_asked_for() {
+    let port = free_port();
+    let probe = format!(r#"http = "http://127.0.0.1:{port}/", successes = 3"#);
+    let daemon = probed(&probe, &format!("--http {port} --http-ok"), "");
+    daemon.wait_state("app", State::Running);
+    assert!(daemon.happened("http", "app").len() >= 3);
+}
+
+#[test]
+fn a_probe_command_that_hangs_is_ended_when_its_time_is_up() {
+    let hangs = r#"exec = ["${FIXTURE}", "probe", "--ignore", "TERM"], timeout = "20ms""#;
+    let mut daemon = probed(hangs, "", "");
+    daemon.wait_record("start", "probe", 3);
+    assert_eq!(daemon.state("app"), State::Starting);
+    assert_eq!(daemon.terminate(), 0);
+    assert_eq!(daemon.started(), Vec::<i32>::new());
+}
+
+#[test]
+fn a_service_that_is_not_ready_in_time_is_stopped_and_fails() {
+    let daemon = Daemon::start(
+        r#"[service.app]
+        type = "notify"
+        start-timeout = "200ms"
+        restart = "no"
+        command = "${FIXTURE} ${SERVICE}""#,
+    );
+    let app = daemon.wait_state("app", State::Failed);
+    assert_eq!(app.why.code, "start-timeout");
+    assert_eq!(daemon.wait_record("signal", "app", 1).detail, "TERM");
+    assert_eq!(daemon.started(), Vec::<i32>::new());
+}
+
+#[test]
+fn a_probe_that_never_succeeds_is_a_start_timeout() {
+    let daemon = Daemon::start(
+        r#"[service.app]
+        readiness-probe = { file = "${DIR}/never", period = "10ms" }
+        start-timeout = "100ms"
+        restart = "no"
+        command = "${FIXTURE} ${SERVICE}""#,
+    );
+    assert_eq!(daemon.wait_state("app", State::Failed).why.code, "start-timeout");
+}
+
+#[test]
+fn a_service_that_dies_before_it_is_ready_has_failed() {
+    let daemon = Daemon::start(
+        r#"
+        [defaults]
+        restart = "no"
+        [service.app]
+        type = "notify"
+        command = "${FIXTURE} ${SERVICE} --exit 5"
+        [service.probed]
+        readiness-probe = { file = "${DIR}/never", period = "10ms" }
+        command = "${FIXTURE} ${SERVICE} --exit 6""#,
+    );
+    for (name, status) in [("app", 5), ("probed", 6)] {
+        let service = daemon.wait_state(name, State::Failed);
+        assert_eq!(service.why.code, "exit");
+        assert_eq!(service.exit.and_then(|exit| exit.code), Some(status));
+    }
+}
+
+#[test]
+fn a_notify_service_that_ends_well_but_never_said_ready_has_failed() {
+    let daemon = Daemon::start(
+        r#"[service.app]
+        type = "notify"
+        restart = "no"
+        command = "${FIXTURE} ${SERVICE} --exit 0""#,
+    );
+    assert_eq!(daemon.wait_state("app", State::Failed).why.code, "protocol");
+}
