@@ -17,7 +17,7 @@ mod tree;
 mod wait;
 
 pub use command::{Command, Session, Stdin};
-pub use signal::{open, signal};
+pub use signal::{open, signal, signal_and_continue};
 pub use spawner::{Child, Spawner};
 pub use tree::{Orphan, Roots, Stat, Tree};
 pub use wait::{become_reaper, next_zombie, peek, reap, wait};

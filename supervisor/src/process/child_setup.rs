@@ -9,7 +9,11 @@
 //!
 //! Once the child is another user's, that user could trace it and with it the daemon's memory, if
 //! the kernel did not make that memory undumpable at the change of user (`commit_creds`). It is
-//! left so: making it dumpable again while another thread spawns would open the hole.
+//! left so: making it dumpable again while another thread spawns would open the hole. What is not
+//! prevented: for the few system calls from there to `exec` that user can stop the child, and with it
+//! the daemon, by `SIGSTOP`.
+//!
+//! The file is long so that all that has to hold together is read together.
 #![expect(unsafe_code, reason = "the child of vfork, and what starts it")]
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -65,8 +69,8 @@ pub(super) struct Plan<'a> {
 pub(super) struct Failure {
     /// What it tried.
     pub(super) step: Step,
-    /// What the kernel said.
-    pub(super) errno: Errno,
+    /// What the kernel said (`errno(3)`).
+    pub(super) errno: c_int,
 }
 
 /// The steps of the child that can fail.
@@ -210,7 +214,7 @@ fn clone3(stack: &mut Stack, plan: &Plan<'_>, pidfd: &mut c_int) -> Result<Pid, 
     };
     let entry: extern "C" fn(*mut c_void) -> c_int = run;
     let plan = ptr::from_ref(plan).cast_mut().cast::<c_void>();
-    let result: isize;
+    let result: i64;
     // SAFETY: the parent sees a system call that takes a while. The child continues in the middle of
     // the block on its own, 16-aligned stack and never leaves it: `run` does not return. It uses the
     // plan only until the parent goes on, so the plan is still there.
@@ -225,7 +229,7 @@ fn clone3(stack: &mut Stack, plan: &Plan<'_>, pidfd: &mut c_int) -> Result<Pid, 
             "call r9",
             "ud2",
             "2:",
-            inlateout("rax") libc::SYS_clone3 as isize => result,
+            inlateout("rax") libc::SYS_clone3 => result,
             in("rdi") &raw const args,
             in("rsi") size_of::<CloneArgs>(),
             in("r8") plan,
@@ -299,8 +303,10 @@ fn set_up(plan: &Plan<'_>) -> Result<Infallible, Failure> {
             .map_err(|errno| Step::Limit(index).failed(errno))?;
     }
     if let Some(tag) = plan.tag {
+        /// The same everywhere; its type in `libc` is not.
+        const RLIMIT_LOCKS: u32 = 10;
         // Refused where the daemon itself has a lower limit: then the session has to do.
-        let _ = set_limit(libc::RLIMIT_LOCKS as u32, tag, tag);
+        let _ = set_limit(RLIMIT_LOCKS, tag, tag);
     }
     set_credentials(&plan.credentials)?;
     // As the user, so that nothing is entered that only root may enter.
@@ -312,12 +318,12 @@ fn set_up(plan: &Plan<'_>) -> Result<Infallible, Failure> {
 }
 
 impl Step {
-    fn failed(self, errno: Errno) -> Failure {
+    fn failed(self, errno: c_int) -> Failure {
         Failure { step: self, errno }
     }
 }
 
-fn set_session(session: Session) -> Result<(), Errno> {
+fn set_session(session: Session) -> Result<(), c_int> {
     match session {
         Session::Own => call(libc::SYS_setsid, [0; 5]),
         Session::Group => call(libc::SYS_setpgid, [0; 5]),
@@ -328,10 +334,10 @@ fn set_session(session: Session) -> Result<(), Errno> {
 fn reset_signals(set: u64) {
     /// The kernel's `sigaction`, larger than on any architecture; zeroes are `SIG_DFL` on all.
     static DEFAULT: [u64; 8] = [0; 8];
+    let action = (&raw const DEFAULT).expose_provenance();
     for signal in 1..=64_usize {
-        if set.wrapping_shr(signal.wrapping_sub(1) as u32) & 1 == 1 {
+        if set & (1 << (signal - 1)) != 0 {
             // KILL and STOP cannot be set, nor need be.
-            let action = (&raw const DEFAULT).expose_provenance();
             let _ = call(libc::SYS_rt_sigaction, [signal, action, 0, SIGNAL_SET_BYTES, 0]);
         }
     }
@@ -344,7 +350,7 @@ struct KernelLimit {
     hard: u64,
 }
 
-fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
+fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<(), c_int> {
     let limit = KernelLimit { soft, hard };
     call(libc::SYS_prlimit64, [0, resource as usize, (&raw const limit).expose_provenance(), 0, 0])
 }
@@ -382,7 +388,7 @@ fn unblock_signals() {
 }
 
 /// Leaves stdio alone open over `exec`, whatever else this process or a library in it has open.
-fn close_on_exec(inherited: Option<&[RawFd]>) -> Result<(), Errno> {
+fn close_on_exec(inherited: Option<&[RawFd]>) -> Result<(), c_int> {
     let Some(inherited) = inherited else {
         let flags = libc::CLOSE_RANGE_CLOEXEC as usize;
         return call(libc::SYS_close_range, [3, u32::MAX as usize, flags, 0, 0]);
@@ -402,16 +408,16 @@ fn exec(plan: &Plan<'_>) -> Failure {
     let argv = plan.argv.as_ptr().expose_provenance();
     let environment = plan.environment.as_ptr().expose_provenance();
     let mut denied = None;
-    let mut missing = Step::Exec(0).failed(Errno::ENOENT);
+    let mut missing = Step::Exec(0).failed(libc::ENOENT);
     for (index, path) in candidates.iter().enumerate() {
         let arguments = [path.expose_provenance(), argv, environment, 0, 0];
         let Err(errno) = call(libc::SYS_execve, arguments) else { continue };
         let failure = Step::Exec(index).failed(errno);
         match errno {
             // A directory of PATH that is none is like one that lacks the program.
-            Errno::ENOENT | Errno::ENOTDIR if candidates.len() > 1 => {}
-            Errno::ENOENT | Errno::ENOTDIR => missing = failure,
-            Errno::EACCES => denied = denied.or(Some(failure)),
+            libc::ENOENT | libc::ENOTDIR if candidates.len() > 1 => {}
+            libc::ENOENT | libc::ENOTDIR => missing = failure,
+            libc::EACCES => denied = denied.or(Some(failure)),
             _ => return failure,
         }
     }
@@ -419,11 +425,12 @@ fn exec(plan: &Plan<'_>) -> Failure {
 }
 
 /// A system call that has no result but success.
-fn call(number: c_long, [a, b, c, d, e]: [usize; 5]) -> Result<(), Errno> {
+fn call(number: c_long, arguments: [usize; 5]) -> Result<(), c_int> {
+    let [first, second, third, fourth, fifth] = arguments;
     // SAFETY: pointers among the arguments are addresses of what lives in the caller or in the plan,
     // as each call wants them.
-    match unsafe { libc::syscall(number, a, b, c, d, e) } {
-        -1 => Err(Errno::last()),
+    match unsafe { libc::syscall(number, first, second, third, fourth, fifth) } {
+        -1 => Err(Errno::last_raw()),
         _ => Ok(()),
     }
 }

@@ -23,16 +23,18 @@ impl<'a> Change<'a> {
     /// The change from what this process is now.
     pub(super) fn to(identity: Option<&'a Identity>) -> Result<Self, Errno> {
         let Some(identity) = identity else { return Ok(Self::default()) };
-        let own = getresgid()?;
-        let same_gid =
-            [own.real, own.effective, own.saved].iter().all(|gid| gid.as_raw() == identity.gid);
-        let own = getresuid()?;
-        let same_uid =
-            [own.real, own.effective, own.saved].iter().all(|uid| uid.as_raw() == identity.uid);
+        let groups = getresgid()?;
+        let users = getresuid()?;
+        let keeps_group = [groups.real, groups.effective, groups.saved]
+            .iter()
+            .all(|gid| gid.as_raw() == identity.gid);
+        let keeps_user = [users.real, users.effective, users.saved]
+            .iter()
+            .all(|uid| uid.as_raw() == identity.uid);
         Ok(Self {
-            groups: (!same_gid || !has_groups(identity)?).then_some(&*identity.groups),
-            gid: (!same_gid).then_some(identity.gid),
-            uid: (!same_uid).then_some(identity.uid),
+            groups: (!keeps_group || !has_groups(identity)?).then_some(&*identity.groups),
+            gid: (!keeps_group).then_some(identity.gid),
+            uid: (!keeps_user).then_some(identity.uid),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Failures of a start as the sentences that people read.
 
+use std::ffi::c_int;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -15,13 +16,13 @@ use super::command::{Command, Session};
 
 /// The arguments cannot be passed on.
 pub(super) fn arguments(what: impl Display) -> SpawnError {
-    error("arguments", Errno::EINVAL, what)
+    error("arguments", libc::EINVAL, what)
 }
 
 /// A step of the daemon itself has failed.
 pub(super) fn step(step: &'static str, error: &io::Error) -> SpawnError {
     let errno = errno(error);
-    SpawnError { step, errno: errno as i32, message: format!("{step}: {}", errno.desc()) }
+    SpawnError { step, errno, message: format!("{step}: {}", reason(errno)) }
 }
 
 /// Standard input cannot be opened.
@@ -39,7 +40,7 @@ pub(super) fn child(failure: Failure, command: &Command<'_>) -> SpawnError {
                 Session::Own => "setsid",
                 Session::Group => "setpgid",
             };
-            self::step(step, &errno.into())
+            self::step(step, &io::Error::from_raw_os_error(errno))
         }
         Step::Stdio(fd) => {
             error("stdio", errno, ["stdin", "stdout", "stderr"].get(fd).unwrap_or(&"?"))
@@ -47,12 +48,12 @@ pub(super) fn child(failure: Failure, command: &Command<'_>) -> SpawnError {
         Step::Limit(index) => {
             let name = context.limits.get(index).map_or("?", |limit| limit.name);
             let hint = match errno {
-                Errno::EPERM => " (needs CAP_SYS_RESOURCE)",
-                Errno::EINVAL => " (soft limit above hard limit)",
+                libc::EPERM => " (needs CAP_SYS_RESOURCE)",
+                libc::EINVAL => " (soft limit above hard limit)",
                 _ => "",
             };
-            let message = format!("setrlimit {name}: {}{hint}", errno.desc());
-            SpawnError { step: "setrlimit", errno: errno as i32, message }
+            let message = format!("setrlimit {name}: {}{hint}", reason(errno));
+            SpawnError { step: "setrlimit", errno, message }
         }
         Step::Groups => {
             let groups = context.identity.as_ref().map_or(&[][..], |identity| &identity.groups);
@@ -61,13 +62,13 @@ pub(super) fn child(failure: Failure, command: &Command<'_>) -> SpawnError {
         Step::Group => error("setgid", errno, context.identity.as_ref().map_or(0, |id| id.gid)),
         Step::User => error("setuid", errno, context.identity.as_ref().map_or(0, |id| id.uid)),
         Step::Directory => error("chdir", errno, context.working_directory.display()),
-        Step::Descriptors => step("close_range", &errno.into()),
+        Step::Descriptors => step("close_range", &io::Error::from_raw_os_error(errno)),
         Step::Exec(index) => exec(errno, index, command),
     }
 }
 
 /// Why `execve(2)` has refused, found out afterwards: its error alone may mean several things.
-fn exec(errno: Errno, index: usize, command: &Command<'_>) -> SpawnError {
+fn exec(errno: c_int, index: usize, command: &Command<'_>) -> SpawnError {
     let program = command.argv.first().map_or("", String::as_str);
     let search_path = search_path(command);
     let candidates: Vec<PathBuf> = candidates(program, search_path)
@@ -75,7 +76,7 @@ fn exec(errno: Errno, index: usize, command: &Command<'_>) -> SpawnError {
         .map(|candidate| command.context.working_directory.join(candidate))
         .collect();
     let path = match errno {
-        Errno::ENOENT => candidates.iter().find(|path| path.is_file()),
+        libc::ENOENT => candidates.iter().find(|path| path.is_file()),
         _ => candidates.get(index),
     };
     let Some(path) = path else {
@@ -92,23 +93,24 @@ fn exec(errno: Errno, index: usize, command: &Command<'_>) -> SpawnError {
 }
 
 /// What `errno` means for this very file, where that is not plain.
-fn hint(errno: Errno, path: &Path) -> Option<String> {
+fn hint(errno: c_int, path: &Path) -> Option<String> {
     let hint = match errno {
-        Errno::ENOENT => match Beginning::of(path)? {
-            Beginning::Script(interpreter) if interpreter.exists() => return None,
+        libc::ENOENT => match Beginning::of(path)? {
+            Beginning::Script(interpreter) if Path::new(&interpreter).exists() => return None,
+            // Quoted, for a carriage return at its end is the usual reason.
             Beginning::Script(interpreter) => {
                 return Some(format!("its interpreter {interpreter:?} is missing"));
             }
             Beginning::Elf => "its dynamic loader is missing",
             Beginning::Empty | Beginning::Other => return None,
         },
-        Errno::ENOEXEC => match Beginning::of(path)? {
+        libc::ENOEXEC => match Beginning::of(path)? {
             Beginning::Empty => "an empty file",
             Beginning::Elf => "built for another kind of machine",
             Beginning::Script(_) => return None,
             Beginning::Other => "no program, and no #! line for a script",
         },
-        Errno::EACCES => {
+        libc::EACCES => {
             let metadata = fs::metadata(path).ok()?;
             if metadata.is_dir() {
                 "a directory"
@@ -118,7 +120,7 @@ fn hint(errno: Errno, path: &Path) -> Option<String> {
                 return None;
             }
         }
-        Errno::EAGAIN => "the user's nproc limit is exceeded",
+        libc::EAGAIN => "the user's nproc limit is exceeded",
         _ => return None,
     };
     Some(hint.to_owned())
@@ -128,7 +130,7 @@ fn hint(errno: Errno, path: &Path) -> Option<String> {
 enum Beginning {
     Empty,
     /// With the interpreter behind `#!`.
-    Script(PathBuf),
+    Script(String),
     Elf,
     Other,
 }
@@ -149,7 +151,7 @@ impl Beginning {
                 let line = String::from_utf8_lossy(line);
                 // Blanks and tabs end it, a carriage return does not: the kernel is as strict.
                 let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
-                Self::Script(words.next().unwrap_or("").into())
+                Self::Script(words.next().unwrap_or("").to_owned())
             }
             [0x7f, b'E', b'L', b'F', ..] => Self::Elf,
             _ => Self::Other,
@@ -158,12 +160,16 @@ impl Beginning {
 }
 
 /// `STEP: REASON: SUBJECT`.
-fn error(step: &'static str, errno: Errno, subject: impl Display) -> SpawnError {
-    let message = format!("{step}: {}: {subject}", errno.desc());
-    SpawnError { step, errno: errno as i32, message }
+fn error(step: &'static str, errno: c_int, subject: impl Display) -> SpawnError {
+    SpawnError { step, errno, message: format!("{step}: {}: {subject}", reason(errno)) }
+}
+
+/// The words for an error, without the number that `std` adds.
+fn reason(errno: c_int) -> &'static str {
+    Errno::from_raw(errno).desc()
 }
 
 /// The number behind an error of `std`; `EIO` for what has none.
-fn errno(error: &io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+fn errno(error: &io::Error) -> c_int {
+    error.raw_os_error().unwrap_or(libc::EIO)
 }

@@ -18,6 +18,16 @@ pub fn signal(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<bool> {
     }
 }
 
+/// As [`signal`], followed by `CONT` where that is needed for a stopped process to act on it: not
+/// after `KILL` and `CONT`, nor after the signals that are meant to stop it.
+pub fn signal_and_continue(pidfd: BorrowedFd<'_>, sent: Signal) -> io::Result<bool> {
+    let existed = signal(pidfd, sent)?;
+    if existed && needs_continue(sent) {
+        signal(pidfd, Signal::CONT)?;
+    }
+    Ok(existed)
+}
+
 /// A descriptor of the process with this pid (`pidfd_open(2)`), close-on-exec; `None` if there is
 /// none. Of a child that is not yet reaped the pid is certain; of another process check that it is
 /// still the same ([`Stat::is_same`](super::Stat::is_same)) after this call.
@@ -29,8 +39,7 @@ pub fn open(pid: Pid) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Whether `CONT` has to follow, so that a stopped process comes to act on the signal: not after
-/// those that act on it anyway, nor after those that are to stop it.
+/// Whether `CONT` has to follow; see [`signal_and_continue`].
 pub(super) fn needs_continue(signal: Signal) -> bool {
     !matches!(
         signal.number(),

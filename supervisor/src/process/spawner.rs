@@ -70,8 +70,8 @@ impl Spawner {
             (Stdin::Null | Stdin::Path(_), None) => self.null.as_fd(),
         };
         let mut moved = Vec::new();
-        let mut stdio = [0; 3];
-        for (place, fd) in stdio.iter_mut().zip([stdin, command.stdout, command.stderr]) {
+        let mut streams = [0; 3];
+        for (place, fd) in streams.iter_mut().zip([stdin, command.stdout, command.stderr]) {
             *place = out_of_the_way(fd, &mut moved).map_err(|e| failure::step("stdio", &e))?;
         }
         let credentials = Change::to(command.context.identity.as_ref())
@@ -83,7 +83,7 @@ impl Spawner {
         };
         let mut plan = Plan {
             session: command.session,
-            stdio,
+            stdio: streams,
             ignored_signals: self.ignored_signals,
             umask: command.context.umask,
             limits: &command.context.limits,

@@ -28,8 +28,8 @@ pub struct Tree {
 /// What is known of a service's processes, to find the others by.
 #[derive(Clone, Copy, Debug)]
 pub struct Roots<'a> {
-    /// Children of the daemon that are the service's for certain and not yet reaped: they and all
-    /// their descendants belong to it.
+    /// Children of the daemon, started or adopted, that are the service's for certain and not yet
+    /// reaped: they and all their descendants belong to it.
     pub live: &'a [Pid],
     /// Every process that was started for it, alive or not: each names a session and a group.
     pub started: &'a [Pid],
@@ -47,8 +47,12 @@ pub struct Orphan {
 }
 
 impl Tree {
-    /// Finds out what the kernel offers.
+    /// Finds out what the kernel offers. An error if `/proc` is not mounted or not this process's:
+    /// later everything would seem to be gone.
     pub fn new() -> io::Result<Self> {
+        if Stat::read(Pid::this())?.is_none() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "this process is not in /proc"));
+        }
         Ok(Self { children: proc::Children::new(), own_tag: proc::tag(Pid::this())? })
     }
 
@@ -125,13 +129,11 @@ impl Roots<'_> {
     /// Whether the orphan belongs to the service. The tag has the last word: the pid of a process
     /// that was started once may name another service's session now.
     pub fn owns(&self, orphan: &Orphan) -> bool {
-        match orphan.tag {
-            Some(tag) => self.tag == Some(tag),
-            None => {
-                let Stat { pid, group, session, .. } = orphan.stat;
-                [pid, group, session].iter().any(|id| self.started.contains(id))
-            }
+        if let Some(tag) = orphan.tag {
+            return self.tag == Some(tag);
         }
+        let Stat { pid, group, session, .. } = orphan.stat;
+        [pid, group, session].iter().any(|id| self.started.contains(id))
     }
 }
 

@@ -10,7 +10,7 @@ use supervisor_engine::Signal;
 
 use super::proc::Stat;
 use super::{Orphan, Roots, Tree};
-use crate::process::signal::{needs_continue, open, signal};
+use crate::process::signal::{needs_continue, open, signal_and_continue};
 use crate::process::sys;
 
 impl Tree {
@@ -94,8 +94,8 @@ fn signal_groups(leaders: &[Pid], sent: Signal, errors: &mut FirstError) -> Vec<
 fn signal_member(member: &Stat, sent: Signal) -> io::Result<()> {
     let Some(pidfd) = open(member.pid)? else { return Ok(()) };
     // The descriptor's process is the member if the member still has the pid now.
-    if member.is_same()? && signal(pidfd.as_fd(), sent)? && needs_continue(sent) {
-        signal(pidfd.as_fd(), Signal::CONT)?;
+    if member.is_same()? {
+        signal_and_continue(pidfd.as_fd(), sent)?;
     }
     Ok(())
 }
