@@ -13,8 +13,8 @@ use clap::Parser;
 pub(crate) struct Args {
     /// Spec file, or a directory of `*.toml` files.
     ///
-    /// Without it: ./supervisor.toml, then (not as root) $XDG_CONFIG_HOME/supervisor/supervisor.toml,
-    /// then /etc/supervisor/supervisor.toml.
+    /// Without it: `./supervisor.toml`, then (not as root)
+    /// `$XDG_CONFIG_HOME/supervisor/supervisor.toml`, then `/etc/supervisor/supervisor.toml`.
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 

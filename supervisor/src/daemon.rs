@@ -129,7 +129,7 @@ async fn serve_until_down(
     let boot_id = random_id();
     let runtime_dir = config.daemon.runtime_dir.clone();
     let (calls_in, calls) = mpsc::channel(CALLS_QUEUED);
-    let notify_dir = if init { private_dir()? } else { runtime_dir.join("notify") };
+    let notify_dir = if init { private_dir() } else { runtime_dir.join("notify") };
     let mut server = None;
     if !init {
         make_runtime_dir(&runtime_dir)?;
@@ -237,8 +237,8 @@ fn make_dir(path: &Path, mode: u32) -> Result<(), StartError> {
 }
 
 /// Where an init without spec keeps its notify socket.
-fn private_dir() -> Result<PathBuf, StartError> {
-    Ok(std::env::temp_dir().join(format!("supervisord-{}-{}", getpid(), random_id())))
+fn private_dir() -> PathBuf {
+    std::env::temp_dir().join(format!("supervisord-{}-{}", getpid(), random_id()))
 }
 
 fn directory(path: &Path, error: io::Error) -> StartError {

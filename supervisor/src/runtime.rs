@@ -112,7 +112,7 @@ pub(crate) struct Runtime {
     /// Who waits for the end of operations.
     waiters: BTreeMap<OperationId, Vec<Reply<Operation>>>,
     probe_news: mpsc::UnboundedSender<ProbeNews>,
-    notify_buffer: NotifyBuffer,
+    notify_buffer: Box<NotifyBuffer>,
     notify_dir: PathBuf,
     /// The services' tags are this plus their id.
     tag_base: u64,
@@ -170,7 +170,7 @@ impl Runtime {
             todo: VecDeque::new(),
             waiters: BTreeMap::new(),
             probe_news,
-            notify_buffer: NotifyBuffer::new(),
+            notify_buffer: Box::new(NotifyBuffer::new()),
             notify_dir: parts.notify_dir,
             tag_base: tag_base(),
             main_session: Session::Own,
@@ -208,7 +208,7 @@ impl Runtime {
                 timer.as_mut().reset(Instant::now() + wait);
             }
             turns += 1;
-            if turns % TURNS_WITHOUT_WAIT == 0 {
+            if turns.is_multiple_of(TURNS_WITHOUT_WAIT) {
                 tokio::task::yield_now().await;
             }
             tokio::select! {

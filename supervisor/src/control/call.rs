@@ -25,8 +25,8 @@ pub enum Call {
     },
     /// The state of services.
     Services {
-        /// Name, group or glob; `None` is all.
-        matching: Option<String>,
+        /// Names, groups or globs; none is all.
+        matching: Vec<String>,
         /// The answer.
         reply: Reply<Snapshot>,
     },
@@ -85,8 +85,8 @@ pub enum Call {
     },
     /// Output of services.
     Logs {
-        /// Name, group or glob; `None` is all.
-        matching: Option<String>,
+        /// Names, groups or globs; none is all.
+        matching: Vec<String>,
         /// Only this output; `None` is both.
         stream: Option<Stream>,
         /// Most lines of what is kept, the last ones.

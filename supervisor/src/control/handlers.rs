@@ -56,7 +56,7 @@ async fn info(calls: &mpsc::Sender<Call>, query: Query) -> Answered {
 }
 
 async fn services(calls: &mpsc::Sender<Call>, mut query: Query) -> Answered {
-    let matching = query.text("match");
+    let matching = query.matches();
     query.finish()?;
     Ok(json(StatusCode::OK, &ask(calls, |reply| Call::Services { matching, reply }).await?))
 }
@@ -125,7 +125,7 @@ async fn events(calls: &mpsc::Sender<Call>, mut query: Query) -> Answered {
 
 async fn logs(calls: &mpsc::Sender<Call>, mut query: Query) -> Answered {
     let words = [("stdout", Stream::Stdout), ("stderr", Stream::Stderr)];
-    let matching = query.text("match");
+    let matching = query.matches();
     let stream = query.one_of("stream", &words, "\"stdout\" or \"stderr\"")?;
     let tail = query.number("tail")?.unwrap_or(DEFAULT_TAIL).min(MAX_TAIL);
     let follow = query.flag("follow")?;

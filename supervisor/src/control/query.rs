@@ -29,6 +29,9 @@ pub enum QueryError {
     Encoding(String),
 }
 
+/// The parameter that names services; several of it mean all of theirs.
+const REPEATABLE: &str = "match";
+
 /// The parameters of a request. Each is taken out by name; what is left in the end is unknown.
 #[derive(Debug)]
 pub struct Query {
@@ -42,12 +45,22 @@ impl Query {
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(&name.replace('+', " "))?;
-            if parameters.iter().any(|(known, _)| *known == name) {
+            if name != REPEATABLE && parameters.iter().any(|(known, _)| *known == name) {
                 return Err(QueryError::Twice(name));
             }
             parameters.push((name, decode(&value.replace('+', " "))?));
         }
         Ok(Self { parameters })
+    }
+
+    /// All values of the one parameter that may be there more than once, empty ones left out.
+    pub fn matches(&mut self) -> Vec<String> {
+        let mut values = Vec::new();
+        while let Some(value) = self.take(REPEATABLE) {
+            values.push(value);
+        }
+        values.retain(|value| !value.is_empty());
+        values
     }
 
     /// A text; an empty one counts as absent.

@@ -15,7 +15,7 @@ impl Runtime {
     pub(crate) fn on_call(&mut self, call: Call) {
         match call {
             Call::Info { reply } => drop(reply.send(Ok(self.info()))),
-            Call::Services { matching, reply } => drop(reply.send(self.snapshot(matching))),
+            Call::Services { matching, reply } => drop(reply.send(self.snapshot(&matching))),
             Call::Service { name, reply } => drop(reply.send(self.detail(&name))),
             Call::Operate { request, caller, reply } => {
                 drop(reply.send(self.operate(&request, caller)));
@@ -35,12 +35,9 @@ impl Runtime {
                 drop(reply.send(self.events.subscribe(since).map_err(ErrorBody::from)));
             }
             Call::Logs { matching, stream, tail, follow, reply } => {
-                let services = match matching {
-                    Some(word) => match self.names.find_all(&[word]) {
-                        Ok(services) => services,
-                        Err(error) => return drop(reply.send(Err(error))),
-                    },
-                    None => self.names.find("all"),
+                let services = match self.find_all_or_every(&matching) {
+                    Ok(services) => services,
+                    Err(error) => return drop(reply.send(Err(error))),
                 };
                 let query = Query { services, stream, lines: tail };
                 self.answer_logs(query, follow, reply);
@@ -69,11 +66,13 @@ impl Runtime {
         }
     }
 
-    fn snapshot(&self, matching: Option<String>) -> Result<Snapshot, ErrorBody> {
-        let mut ids = match matching {
-            Some(word) => self.names.find_all(&[word])?,
-            None => self.names.find("all"),
-        };
+    /// The services that the words mean; without words, every one.
+    fn find_all_or_every(&self, words: &[String]) -> Result<Vec<ServiceId>, ErrorBody> {
+        if words.is_empty() { Ok(self.names.find("all")) } else { self.names.find_all(words) }
+    }
+
+    fn snapshot(&self, matching: &[String]) -> Result<Snapshot, ErrorBody> {
+        let mut ids = self.find_all_or_every(matching)?;
         // Ids are in the order of names.
         ids.sort_unstable();
         let wall = Wall::now();
@@ -197,13 +196,11 @@ impl Runtime {
 
     fn operation(&self, id: u64) -> Result<api::Operation, ErrorBody> {
         let operation = OperationId(id);
-        match self.engine.operation(operation) {
-            Some(known) => Ok(view::operation(&self.engine, operation, known, clock::now())),
-            None => {
-                let message = format!("no operation {id}, or it ended long ago");
-                Err(error(ErrorCode::UnknownOperation, message))
-            }
-        }
+        let known = self.engine.operation(operation).ok_or_else(|| {
+            let message = format!("no operation {id}, or it ended long ago");
+            error(ErrorCode::UnknownOperation, message)
+        })?;
+        Ok(view::operation(&self.engine, operation, known, clock::now()))
     }
 
     fn on_shutdown_call(
@@ -238,7 +235,7 @@ impl Runtime {
     fn answer_logs(&self, query: Query, follow: bool, reply: crate::control::Reply<LogStream>) {
         let (backlog, live) = if follow {
             let (backlog, live) = self.logs.follow(query);
-            (backlog, Some(self.pass_on(live)))
+            (backlog, Some(pass_on(live)))
         } else {
             (self.logs.tail(query), None)
         };
@@ -249,26 +246,6 @@ impl Runtime {
             };
             drop(reply.send(answer));
         });
-    }
-
-    /// Lines for one client. One that is too slow is told so by the end of its stream.
-    fn pass_on(&self, mut following: Following) -> mpsc::Receiver<api::LogLine> {
-        /// Lines that wait for a client.
-        const QUEUED: usize = 64;
-        let (sender, lines) = mpsc::channel(QUEUED);
-        tokio::spawn(async move {
-            loop {
-                let next = tokio::select! {
-                    next = following.next() => next,
-                    () = sender.closed() => None,
-                };
-                let Some(Followed::Line(line)) = next else { return };
-                if sender.send(line).await.is_err() {
-                    return;
-                }
-            }
-        });
-        lines
     }
 
     /// A daemon is ready once everything that is wanted is up; a service when it is up.
@@ -293,6 +270,26 @@ impl Runtime {
         }
         Ok(Readiness { ready: reasons.is_empty(), reasons })
     }
+}
+
+/// Lines for one client. One that is too slow is told so by the end of its stream.
+fn pass_on(mut following: Following) -> mpsc::Receiver<api::LogLine> {
+    /// Lines that wait for a client.
+    const QUEUED: usize = 64;
+    let (sender, lines) = mpsc::channel(QUEUED);
+    tokio::spawn(async move {
+        loop {
+            let next = tokio::select! {
+                next = following.next() => next,
+                () = sender.closed() => None,
+            };
+            let Some(Followed::Line(line)) = next else { return };
+            if sender.send(line).await.is_err() {
+                return;
+            }
+        }
+    });
+    lines
 }
 
 /// The deadline of a state that people wait for; a watchdog's is none of theirs.

@@ -12,26 +12,31 @@ use crate::config::Config;
 pub(crate) struct Names {
     services: BTreeMap<String, ServiceId>,
     groups: BTreeMap<String, Vec<ServiceId>>,
+    /// The groups that each service is a member of, by its place.
+    groups_of: Vec<Vec<String>>,
 }
 
 impl Names {
     pub(crate) fn new(config: &Config) -> Self {
         let services =
             (0..).map(ServiceId).zip(&config.services).map(|(id, s)| (s.spec.name.clone(), id));
+        let mut groups_of = vec![Vec::new(); config.services.len()];
+        for (name, group) in &config.groups {
+            for member in &group.members {
+                groups_of[member.index()].push(name.clone());
+            }
+        }
         let groups = config.groups.iter().map(|(name, g)| (name.clone(), g.members.clone()));
-        Self { services: services.collect(), groups: groups.collect() }
+        Self { services: services.collect(), groups: groups.collect(), groups_of }
     }
 
     pub(crate) fn service(&self, name: &str) -> Option<ServiceId> {
         self.services.get(name).copied()
     }
 
-    /// The groups that each service is a member of, by its place.
-    pub(crate) fn groups_of(&self, id: ServiceId) -> Vec<String> {
-        let of = |(name, members): (&String, &Vec<ServiceId>)| {
-            members.contains(&id).then(|| name.clone())
-        };
-        self.groups.iter().filter_map(of).collect()
+    /// The groups that a service is a member of, sorted.
+    pub(crate) fn groups_of(&self, id: ServiceId) -> &[String] {
+        &self.groups_of[id.index()]
     }
 
     /// The services that a word means: a service, a group, `group:*`, `group:service`, a pattern
@@ -100,7 +105,7 @@ impl Names {
             code: ErrorCode::UnknownService,
             message: format!("no service \"{word}\""),
             hint: closest.map(|(_, name)| format!("did you mean \"{name}\"?")),
-            details: vec![word.to_owned()],
+            details: closest.map(|(_, name)| name.clone()).into_iter().collect(),
         }
     }
 }

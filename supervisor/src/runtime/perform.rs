@@ -63,7 +63,7 @@ impl Runtime {
         let unit = &self.units[id.index()];
         let config = &self.config.services[id.index()];
         let (Some(argv), Some(outputs)) = (&config.command, &unit.outputs) else {
-            return Err(spawn_error("command", 0, "it has no command".to_owned()));
+            return Err(spawn_error("command", 0, "it has no command"));
         };
         let stdin = match &self.own_stdin {
             Some(fd) if config.context.inherit_stdin => Stdin::Fd(fd.as_fd()),
@@ -129,7 +129,7 @@ impl Runtime {
     ) -> Result<Process, SpawnError> {
         self.open_outputs(id)?;
         let Some(outputs) = &self.units[id.index()].outputs else {
-            return Err(spawn_error("log", 0, "it has no outputs".to_owned()));
+            return Err(spawn_error("log", 0, "it has no outputs"));
         };
         let child = self.spawner.spawn(&Command {
             argv,
@@ -207,11 +207,11 @@ impl Runtime {
         let Some(main) = execution.and_then(|execution| execution.main.as_ref()) else {
             return Ok(());
         };
-        process::signal(main.pidfd.as_fd(), signal)?;
         // A stopped process cannot end; but one that somebody signals by hand stays stopped.
-        let ends = matches!(self.engine.service(id).state(), State::Stopping(_));
-        if ends && signal != Signal::KILL {
-            process::signal(main.pidfd.as_fd(), Signal::CONT)?;
+        if matches!(self.engine.service(id).state(), State::Stopping(_)) {
+            process::signal_and_continue(main.pidfd.as_fd(), signal)?;
+        } else {
+            process::signal(main.pidfd.as_fd(), signal)?;
         }
         Ok(())
     }
@@ -260,9 +260,9 @@ impl Runtime {
 }
 
 fn os_error(step: &'static str, error: &std::io::Error) -> SpawnError {
-    spawn_error(step, error.raw_os_error().unwrap_or(0), error.to_string())
+    spawn_error(step, error.raw_os_error().unwrap_or(0), &error.to_string())
 }
 
-fn spawn_error(step: &'static str, errno: i32, what: String) -> SpawnError {
+fn spawn_error(step: &'static str, errno: i32, what: &str) -> SpawnError {
     SpawnError { step, errno, message: format!("{step}: {what}") }
 }

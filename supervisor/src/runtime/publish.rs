@@ -1,5 +1,6 @@
 //! Transitions and ends of operations: to the log, to the event stream, and to who waits for them.
 
+use supervisor_api as api;
 use supervisor_api::{EventKind, ReportService};
 use supervisor_engine::{OperationId, Run, ServiceId, Status, Transition};
 
@@ -31,14 +32,13 @@ impl Runtime {
         let service = self.name(id).to_owned();
         let invocation = invocation.map(|invocation| invocation.0);
         let (from, to) = (view::state(from), view::state(to));
-        tracing::info!(
-            %service,
-            invocation,
-            from = from.as_str(),
-            to = to.as_str(),
-            %cause,
-            "transition"
-        );
+        let (old, new) = (from.as_str(), to.as_str());
+        // Within a state only the steps of a stop are of interest to everybody.
+        if from == to && to != api::State::Stopping {
+            tracing::debug!(service, invocation, from = old, to = new, cause, "transition");
+        } else {
+            tracing::info!(service, invocation, from = old, to = new, cause, "transition");
+        }
         self.publish(EventKind::Transition { service, invocation, from, to, cause });
         if let Some(run) = ended {
             self.on_run_ended(id, *run);

@@ -160,7 +160,7 @@ impl Runtime {
                 }
             } else if self.unit(id).execution.as_ref().is_some_and(|execution| execution.killed) {
                 // Born while the others were being killed.
-                self.log_error("kill", self.kill_all_again(id));
+                log_error("kill", self.kill_all_again(id));
             }
         }
         for Ended { owner: Owner { service, role }, exit } in ended {
@@ -238,17 +238,17 @@ impl Runtime {
         };
         self.pids.insert(process.pid, Owner { service, role });
         // Without it the end is still seen by SIGCHLD.
-        self.log_error("epoll", self.poller.add(&process.pidfd, source));
+        log_error("epoll", self.poller.add(&process.pidfd, source));
     }
 
     pub(crate) fn unwatch_process(&mut self, process: &Process) {
         self.pids.remove(&process.pid);
         self.poller.remove(&process.pidfd);
     }
+}
 
-    fn log_error(&self, what: &str, result: std::io::Result<()>) {
-        if let Err(error) = result {
-            tracing::error!(%error, what);
-        }
+fn log_error(what: &str, result: std::io::Result<()>) {
+    if let Err(error) = result {
+        tracing::error!(%error, what);
     }
 }

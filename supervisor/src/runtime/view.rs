@@ -229,7 +229,7 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
         Why::Backoff { ending, attempt, .. } => {
             plain("backoff", format!("{ending}; restart {attempt} in a row is due"))
         }
-        Why::Ended => plain("ended", "ended well".to_owned()),
+        Why::Ended => plain("exit", "ended well".to_owned()),
         Why::Failed(reason) => match &reason {
             FailReason::Ended(ending) => plain(ending_code(ending), ending.to_string()),
             FailReason::StartLimit => plain("start-limit", fail_reason(engine, &reason)),

@@ -89,7 +89,7 @@ async fn logs_first_what_is_kept_then_what_follows() {
         let Some(Call::Logs { matching, stream, tail, follow, reply }) = calls.recv().await else {
             panic!()
         };
-        assert_eq!(matching.as_deref(), Some("web"));
+        assert_eq!(matching, ["web"]);
         assert_eq!((stream, tail, follow), (Some(Stream::Stderr), 7, true));
         let backlog = vec![log_line("a"), log_line("b")];
         reply.send(Ok(LogStream { backlog, live: Some(live) })).unwrap();
