@@ -10,7 +10,11 @@ pub(super) fn split(text: &str) -> Result<Vec<String>, (Bad, Range<usize>)> {
     splitter.run()?;
     splitter.words.extend(splitter.word.take());
     if splitter.words.is_empty() {
-        return Err((Bad::new("a command must not be empty"), 0..text.len()));
+        return Err((
+            Bad::new("a command must not be empty")
+                .hint("without `command` a service is a target: nothing runs"),
+            0..text.len(),
+        ));
     }
     Ok(splitter.words)
 }
@@ -34,7 +38,12 @@ impl Splitter<'_> {
                 '\\' => match self.next() {
                     Some('\n') => {}
                     Some(escaped) => self.push_literal(escaped),
-                    None => return Err((Bad::new("a `\\` at the end"), start..self.at)),
+                    None => {
+                        return Err((
+                            Bad::new("a `\\` at the end").hint("for a `\\` itself write it twice"),
+                            start..self.at,
+                        ));
+                    }
                 },
                 '$' => self.dollar(start)?,
                 '|' | '&' | ';' | '<' | '>' | '(' | ')' | '`' | '*' | '?' | '[' => {
@@ -61,7 +70,10 @@ impl Splitter<'_> {
             }
             self.push(c);
         }
-        Err((Bad::new("the quote is never closed"), start..self.text.len()))
+        Err((
+            Bad::new("the quote is never closed").hint("for a quote itself write a `\\` in front"),
+            start..self.text.len(),
+        ))
     }
 
     fn double_quoted(&mut self, start: usize) -> Result<(), (Bad, Range<usize>)> {
@@ -84,7 +96,10 @@ impl Splitter<'_> {
                 _ => self.push(c),
             }
         }
-        Err((Bad::new("the quote is never closed"), start..self.text.len()))
+        Err((
+            Bad::new("the quote is never closed").hint("for a quote itself write a `\\` in front"),
+            start..self.text.len(),
+        ))
     }
 
     /// `${…}` is one piece, whatever is in it. `$NAME` and `$(…)` would mean something to a shell.

@@ -24,7 +24,10 @@ pub(super) fn service(
     sections: &Sections,
 ) -> Option<ServiceConfig> {
     if command.first().is_none_or(String::is_empty) {
-        workshop.faults.add(Draft::placeless("the command of the command line is empty"));
+        workshop.faults.add(
+            Draft::placeless("the command of the command line is empty")
+                .hint("name a program behind --"),
+        );
         return None;
     }
     for section in [&sections.services, &sections.groups, &sections.sockets] {
@@ -37,7 +40,7 @@ pub(super) fn service(
     if let Some(node) = workshop.daemon.environment {
         let builtins = BTreeMap::from([("SERVICE", NAME.to_owned())]);
         let layers = vec![&options.environment];
-        let scope = Scope { builtins: &builtins, layers, strict: true };
+        let scope = Scope { builtins: &builtins, layers, beside: None, strict: true };
         let (faults, sources) = (workshop.faults, workshop.sources);
         let decoder = Decoder { faults, sources, scope: Some(&scope) };
         environment.extend(environment::pairs(node, &decoder));

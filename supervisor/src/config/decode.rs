@@ -31,7 +31,10 @@ impl Decoder<'_> {
                     Some(format!("write \"{text}\""))
                 }
                 Value::Boolean(yes) => Some(format!("write \"{yes}\"")),
-                Value::String(_) | Value::Datetime | Value::Array(_) | Value::Table(_) => None,
+                Value::Datetime => Some(format!("write \"{}\"", self.sources.text(node.place))),
+                Value::String(_) | Value::Array(_) | Value::Table(_) => {
+                    Some("write it in quotes, like \"text\"".to_owned())
+                }
             };
             return self.wrong_type(node, "a string", hint);
         };
@@ -81,19 +84,19 @@ impl Decoder<'_> {
                 Value::String(text) if text.parse::<i64>().is_ok() => {
                     Some(format!("write {text} without quotes"))
                 }
-                _ => None,
+                _ => Some("write it like 10".to_owned()),
             };
             return self.wrong_type(node, "a whole number", hint);
         };
         let (least, most) = (*range.start(), *range.end());
         let found = number.filter(|number| range.contains(number));
         found.or_else(|| {
-            let message = if most == i64::MAX {
-                format!("the number must be at least {least}")
+            let hint = if most == i64::MAX {
+                format!("it can be {least} or more")
             } else {
-                format!("the number must be from {least} to {most}")
+                format!("it can be {least} to {most}")
             };
-            self.bad(node.place, Bad::new(message))
+            self.bad(node.place, Bad::new("the number is out of range").hint(hint))
         })
     }
 
@@ -111,11 +114,13 @@ impl Decoder<'_> {
             | Value::Boolean(_)
             | Value::Datetime
             | Value::Array(_)
-            | Value::Table(_) => return self.wrong_type(node, "a number", None),
+            | Value::Table(_) => {
+                return self.wrong_type(node, "a number", Some("write it like 1.5".to_owned()));
+            }
         };
         number.filter(|number| range.contains(number)).or_else(|| {
-            let message = format!("the number must be from {} to {}", range.start(), range.end());
-            self.bad(node.place, Bad::new(message))
+            let hint = format!("it can be {} to {}", range.start(), range.end());
+            self.bad(node.place, Bad::new("the number is out of range").hint(hint))
         })
     }
 
@@ -128,14 +133,22 @@ impl Decoder<'_> {
 
     /// A duration that ends.
     pub(super) fn finite(&self, node: &Node) -> Option<Duration> {
-        self.duration(node)?.or_else(|| self.bad(node.place, Bad::new("it must not be infinite")))
+        self.duration(node)?.or_else(|| {
+            self.bad(
+                node.place,
+                Bad::new("it must not be infinite").hint("write a duration like \"10s\""),
+            )
+        })
     }
 
     /// A duration that ends, but not at once.
     pub(super) fn positive(&self, node: &Node) -> Option<Duration> {
         let duration = self.finite(node)?;
         if duration.is_zero() {
-            return self.bad(node.place, Bad::new("it must be longer than nothing"));
+            return self.bad(
+                node.place,
+                Bad::new("it must be longer than nothing").hint("write a duration like \"1s\""),
+            );
         }
         Some(duration)
     }
@@ -226,8 +239,8 @@ impl Decoder<'_> {
         }
         let written = self.sources.text(node.place);
         let short = written.len() < 100 && !written.contains('\n');
-        let hint = short.then(|| format!("write [{written}]"));
-        self.wrong_type(node, "a list", hint)
+        let hint = if short { format!("write [{written}]") } else { "write [ … ]".to_owned() };
+        self.wrong_type(node, "a list", Some(hint))
     }
 
     /// The strings of a list, each with its place.
@@ -262,7 +275,11 @@ impl Decoder<'_> {
             }
         };
         if words.first().is_none_or(String::is_empty) {
-            return self.bad(node.place, Bad::new("a command must not be empty"));
+            return self.bad(
+                node.place,
+                Bad::new("a command must not be empty")
+                    .hint("without `command` a service is a target: nothing runs"),
+            );
         }
         Some(words)
     }
@@ -271,7 +288,7 @@ impl Decoder<'_> {
     pub(super) fn path(&self, node: &Node, base: &Path) -> Option<PathBuf> {
         let text = self.string(node)?;
         if text.is_empty() {
-            return self.bad(node.place, Bad::new("a path must not be empty"));
+            return self.bad(node.place, Bad::new("a path must not be empty").hint("name a file"));
         }
         Some(base.join(text))
     }
@@ -307,7 +324,7 @@ impl Decoder<'_> {
             }
             Value::String(_) => Some(()),
             Value::Boolean(_) | Value::Datetime | Value::Array(_) | Value::Table(_) => {
-                self.wrong_type(node, expected, None)
+                self.wrong_type(node, expected, Some(right("10")))
             }
         }
     }

@@ -66,7 +66,10 @@ fn relation(node: &Node, kind: DependencyKind, reader: &Reader<'_>) -> Option<Re
             DependencyKind::PartOf => Some("makes no order"),
         };
         if let Some(why) = why {
-            decoder.bad::<()>(entry.key, Bad::new(format!("`{}` {why}", key(kind))));
+            decoder.bad::<()>(
+                entry.key,
+                Bad::new(format!("`{}` {why}", key(kind))).hint("take `ordered` away"),
+            );
         }
     }
     let ordered = ordered.and_then(|entry| decoder.boolean(&entry.node)).unwrap_or(true);

@@ -63,7 +63,8 @@ pub(super) fn pairs(node: &Node, decoder: &Decoder<'_>) -> BTreeMap<String, Stri
     let mut pairs = BTreeMap::new();
     for (name, entry) in &table.entries {
         if name.is_empty() || name.contains('=') {
-            let bad = Bad::new(format!("{name:?} cannot be the name of a variable"));
+            let bad = Bad::new(format!("{name:?} cannot be the name of a variable"))
+                .hint("a name is not empty and has no `=`");
             decoder.bad::<()>(entry.key, bad);
         } else if let Some(value) = decoder.string(&entry.node) {
             pairs.insert(name.clone(), value);
@@ -95,13 +96,17 @@ impl EnvironmentFiles {
         decoder: &Decoder<'_>,
     ) -> BTreeMap<String, String> {
         let mut all = BTreeMap::new();
-        for (place, name) in decoder.strings(node).unwrap_or_default() {
+        for item in decoder.list(node).unwrap_or_default() {
+            let place = item.place;
+            let Some(name) = decoder.string(item) else {
+                continue;
+            };
             let (optional, name) = match name.strip_prefix('-') {
                 Some(name) => (true, name),
                 None => (false, name.as_str()),
             };
             if name.is_empty() {
-                decoder.bad::<()>(place, Bad::new("a path must not be empty"));
+                decoder.bad::<()>(place, Bad::new("a path must not be empty").hint("name a file"));
                 continue;
             }
             let path = base.join(name);
@@ -120,6 +125,7 @@ impl EnvironmentFiles {
                 }
                 Err(FileFault::Unreadable(error)) => {
                     Bad::new(format!("cannot read the environment file {name}: {error}"))
+                        .hint("it is a file of KEY=value lines")
                 }
                 Err(FileFault::Line(line, what)) => Bad::new(format!("{name}:{line}: {what}"))
                     .hint("each line is KEY=value, empty or a comment with `#`"),

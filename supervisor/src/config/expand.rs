@@ -14,6 +14,8 @@ pub(super) struct Scope<'a> {
     pub(super) builtins: &'a BTreeMap<&'static str, String>,
     /// Then these, the first that has the name.
     pub(super) layers: Vec<&'a BTreeMap<String, String>>,
+    /// What is set beside, and cannot be used in a value of the same `environment`.
+    pub(super) beside: Option<&'a BTreeMap<String, String>>,
     /// Whether an undefined variable is a fault. Defaults are also read without a service, only to
     /// be checked, and then nobody knows what it will be.
     pub(super) strict: bool,
@@ -96,6 +98,9 @@ impl Scope<'_> {
         if name == "INSTANCE" {
             return "only a service with `instances` has `INSTANCE`".to_owned();
         }
+        if self.beside.is_some_and(|beside| beside.contains_key(name)) {
+            return "the values of one `environment` do not see each other".to_owned();
+        }
         let builtins = self.builtins.keys().copied();
         let others = self.layers.iter().flat_map(|layer| layer.keys().map(String::as_str));
         suggest::nearest(name, builtins.chain(others)).map_or_else(
@@ -117,7 +122,8 @@ mod tests {
         };
         let own = layer(&[("A", "own"), ("EMPTY", ""), ("SERVICE", "x"), ("TWICE", "${A}")]);
         let daemon = layer(&[("A", "daemon"), ("HOME", "/root")]);
-        Scope { builtins: &builtins, layers: vec![&own, &daemon], strict: true }.expand(text)
+        Scope { builtins: &builtins, layers: vec![&own, &daemon], beside: None, strict: true }
+            .expand(text)
     }
 
     #[test]

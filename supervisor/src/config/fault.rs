@@ -24,6 +24,8 @@ pub struct Fault {
     pub message: String,
     /// Where; `None` if no file has to do with it.
     pub location: Option<Location>,
+    /// What is there, if that is not clear from the message.
+    pub label: Option<String>,
     /// What may help.
     pub hint: Option<String>,
     /// Other places that have to do with it, and what is there.
@@ -47,6 +49,7 @@ impl LoadError {
 pub(super) struct Draft {
     message: String,
     place: Option<Place>,
+    label: Option<String>,
     hint: Option<String>,
     related: Vec<(Place, String)>,
 }
@@ -58,7 +61,11 @@ impl Draft {
 
     /// A fault that no file has to do with.
     pub(super) fn placeless(message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: None, hint: None, related: Vec::new() }
+        Self { message: message.into(), place: None, label: None, hint: None, related: Vec::new() }
+    }
+
+    pub(super) fn label(self, label: impl Into<String>) -> Self {
+        Self { label: Some(label.into()), ..self }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
@@ -99,6 +106,7 @@ impl Faults {
         let faults = drafts.into_iter().map(|draft| Fault {
             location: draft.place.and_then(|place| sources.locate(place)),
             message: draft.message,
+            label: draft.label,
             hint: draft.hint,
             related: draft
                 .related
@@ -116,9 +124,11 @@ fn render(faults: &[Fault], renderer: &Renderer) -> String {
 }
 
 fn render_one(fault: &Fault, renderer: &Renderer) -> String {
-    let mut group = Level::ERROR.primary_title(fault.message.as_str()).elements(
-        fault.location.iter().map(|at| snippet(at, AnnotationKind::Primary.span(at.mark.clone()))),
-    );
+    let snippets = fault.location.iter().map(|at| {
+        let label = fault.label.as_deref();
+        snippet(at, AnnotationKind::Primary.span(at.mark.clone()).label(label))
+    });
+    let mut group = Level::ERROR.primary_title(fault.message.as_str()).elements(snippets);
     for (at, what) in &fault.related {
         let mark = AnnotationKind::Context.span(at.mark.clone()).label(what.as_str());
         group = group.element(snippet(at, mark));

@@ -83,7 +83,7 @@ impl FileReader<'_> {
             } else {
                 format!("includes are nested deeper than {DEEPEST}")
             };
-            self.add(message, from);
+            self.add(message, "take one of the includes away", from);
             return;
         }
         if !self.done.insert(identity.clone()) {
@@ -119,7 +119,7 @@ impl FileReader<'_> {
                     self.include(pattern, item.place);
                 } else {
                     let message = format!("expected a string, found {}", item.value.kind());
-                    self.add(message, Some(item.place));
+                    self.add(message, r#"write "FILE" or "DIRECTORY/*.toml""#, Some(item.place));
                 }
             }
         } else {
@@ -137,7 +137,8 @@ impl FileReader<'_> {
             None => return,
         };
         if pattern.contains("**") {
-            return self.add("`**` is not supported in an include".to_owned(), Some(place));
+            let message = "`**` is not supported in an include".to_owned();
+            return self.add(message, "write one pattern for each depth: */*.toml", Some(place));
         }
         if !glob::is_glob(pattern) {
             return self.file(&shown.join(pattern), Some(place));
@@ -180,7 +181,7 @@ impl FileReader<'_> {
         if let Some(at) = broken {
             let file = self.documents.sources.add(shown.to_owned(), path, text);
             let place = Place::new(file, &(at..at + '\u{fffd}'.len_utf8()));
-            self.faults.add(Draft::new(place, "the file is not UTF-8"));
+            self.faults.add(Draft::new(place, "the file is not UTF-8").hint("save it as UTF-8"));
             self.documents.incomplete = true;
             return None;
         }
@@ -203,14 +204,20 @@ impl FileReader<'_> {
 
     fn unreadable(&mut self, shown: &Path, error: &str, from: Option<Place>) {
         self.documents.incomplete = true;
-        self.add(format!("cannot read {}: {error}", shown.display()), from);
+        let hint = if from.is_some() {
+            "a pattern may match nothing, but what it matches and a plain name must be readable"
+        } else {
+            "a spec that cannot be read is never taken for an empty one"
+        };
+        self.add(format!("cannot read {}: {error}", shown.display()), hint, from);
     }
 
-    fn add(&self, message: String, place: Option<Place>) {
-        self.faults.add(match place {
+    fn add(&self, message: String, hint: &str, place: Option<Place>) {
+        let fault = match place {
             Some(place) => Draft::new(place, message),
             None => Draft::placeless(message),
-        });
+        };
+        self.faults.add(fault.hint(hint));
     }
 }
 

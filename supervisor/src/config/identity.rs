@@ -85,7 +85,13 @@ impl Identities {
         let found = *groups.entry(name.clone()).or_insert_with(|| {
             Group::from_name(&name).ok().flatten().map(|group| group.gid.as_raw())
         });
-        found.or_else(|| decoder.bad(node.place, Bad::new(format!("there is no group `{name}`"))))
+        found.or_else(|| {
+            decoder.bad(
+                node.place,
+                Bad::new(format!("there is no group `{name}`"))
+                    .hint("add it to the system, or write an id"),
+            )
+        })
     }
 
     /// A user by name or id; an id need not be in a user database.
@@ -103,7 +109,11 @@ impl Identities {
         match (id, found) {
             (_, Some(user)) => Some((user.uid.as_raw(), Some(user.clone()))),
             (Some(id), None) => Some((id, None)),
-            (None, None) => decoder.bad(node.place, Bad::new(format!("there is no user `{name}`"))),
+            (None, None) => decoder.bad(
+                node.place,
+                Bad::new(format!("there is no user `{name}`"))
+                    .hint("add it to the system, or write an id"),
+            ),
         }
     }
 
@@ -127,7 +137,8 @@ fn name_or_id(node: &Node, decoder: &Decoder<'_>) -> Option<String> {
     }
     let name = decoder.string(node)?;
     if name.is_empty() {
-        return decoder.bad(node.place, Bad::new("the name must not be empty"));
+        return decoder
+            .bad(node.place, Bad::new("the name must not be empty").hint("write a name or an id"));
     }
     Some(name)
 }

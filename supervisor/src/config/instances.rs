@@ -20,11 +20,19 @@ pub(super) fn read(node: &Node, decoder: &Decoder<'_>) -> Vec<String> {
             } else if seen.insert(name.clone()) {
                 names.push(name);
             } else {
-                decoder.bad::<()>(place, Bad::new(format!("instance `{name}` is there twice")));
+                decoder.bad::<()>(
+                    place,
+                    Bad::new(format!("instance `{name}` is there twice"))
+                        .hint("take one of them away"),
+                );
             }
         }
         if names.is_empty() && seen.is_empty() {
-            decoder.bad::<()>(node.place, Bad::new("a service has at least one instance"));
+            decoder.bad::<()>(
+                node.place,
+                Bad::new("a service has at least one instance")
+                    .hint("for none set `enabled = false`"),
+            );
         }
         return names;
     }

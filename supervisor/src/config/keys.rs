@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use super::decode::Decoder;
+use super::fault::Draft;
+use super::reader;
+use super::source::Place;
+use super::suggest;
 use super::tree::{Node, Value};
 
 /// What the value of a key is that is not supported yet, with the value that means "off".
@@ -225,7 +229,7 @@ impl Later {
 
 fn check_table(decoder: &Decoder<'_>, node: &Node, known: Option<&[&str]>) -> Option<bool> {
     let Value::Table(table) = &node.value else {
-        return decoder.wrong_type(node, "a table", None);
+        return decoder.wrong_type(node, "a table", Some("write { … }".to_owned()));
     };
     for (name, entry) in &table.entries {
         if let Some(known) = known
@@ -238,13 +242,9 @@ fn check_table(decoder: &Decoder<'_>, node: &Node, known: Option<&[&str]>) -> Op
 }
 
 /// Tells a key that is not among the known ones.
-pub(super) fn unknown(
-    decoder: &Decoder<'_>,
-    name: &str,
-    place: super::source::Place,
-    known: &[&str],
-) {
-    let hint = super::suggest::did_you_mean(name, known.iter().copied());
-    let fault = super::fault::Draft::new(place, format!("unknown key `{name}`"));
-    decoder.faults.add(fault.maybe_hint(hint));
+pub(super) fn unknown(decoder: &Decoder<'_>, name: &str, place: Place, known: &[&str]) {
+    let hint = suggest::did_you_mean(name, known.iter().copied())
+        .unwrap_or_else(|| format!("known are {}", reader::list(known)));
+    let fault = Draft::new(place, format!("unknown key `{name}`"));
+    decoder.faults.add(fault.hint(hint));
 }

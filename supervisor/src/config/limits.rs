@@ -70,12 +70,16 @@ fn pair(node: &Node, unit: Unit, decoder: &Decoder<'_>) -> Option<(u64, u64)> {
         return one(node, unit, decoder).map(|limit| (limit, limit));
     };
     let [soft, hard] = items.as_slice() else {
-        return decoder.bad(node.place, Bad::new("a list of limits is [soft, hard]"));
+        return decoder
+            .bad(node.place, Bad::new("a list of limits has two").hint("write [soft, hard]"));
     };
     let (soft, hard) = (one(soft, unit, decoder), one(hard, unit, decoder));
     let (soft, hard) = (soft?, hard?);
     if soft > hard {
-        return decoder.bad(node.place, Bad::new("the soft limit is above the hard limit"));
+        return decoder.bad(
+            node.place,
+            Bad::new("the soft limit is above the hard limit").hint("write [soft, hard]"),
+        );
     }
     Some((soft, hard))
 }

@@ -131,7 +131,7 @@ impl Names<'_> {
             groups.insert(name.clone(), GroupConfig { description, members: Vec::new() });
         }
         for (name, config) in &mut groups {
-            let members = self.flatten(name, &direct, &mut Vec::new());
+            let members = self.flatten(name, &direct, &mut vec![name.clone()]);
             config.members = members.into_iter().collect();
         }
         groups
@@ -141,7 +141,7 @@ impl Names<'_> {
         &mut self,
         name: &str,
         direct: &BTreeMap<&str, Vec<(Place, String)>>,
-        path: &mut Vec<(Place, String)>,
+        path: &mut Vec<String>,
     ) -> BTreeSet<ServiceId> {
         if let Some(known) = self.groups.get(name) {
             return known.clone();
@@ -152,14 +152,16 @@ impl Names<'_> {
                 all.extend(self.lookup(member, *place));
                 continue;
             }
-            path.push((*place, member.clone()));
-            let names: Vec<&str> = path.iter().map(|(_, name)| name.as_str()).collect();
-            let inside =
-                path.iter().rev().skip(1).any(|(_, name)| name == member) || member == name;
-            if inside || path.len() > DEEPEST {
-                let fault =
-                    Draft::new(*place, format!("a group contains itself: {}", names.join(" → ")));
-                self.decoder.faults.add(fault);
+            let start = path.iter().position(|name| name == member);
+            path.push(member.clone());
+            if start.is_some() || path.len() > DEEPEST {
+                let circle = path[start.unwrap_or(0)..].join(" → ");
+                let message = if start.is_some() {
+                    format!("a group contains itself: {circle}")
+                } else {
+                    format!("groups are nested deeper than {DEEPEST}")
+                };
+                self.decoder.faults.add(Draft::new(*place, message).hint("take this member away"));
             } else {
                 all.extend(self.flatten(member, direct, path));
             }
@@ -186,14 +188,19 @@ impl Names<'_> {
         // To look through all names takes long if there are thousands of both.
         self.looked_up.set(self.looked_up.get() + 1);
         if self.looked_up.get() > MOST_HINTS {
-            self.decoder.faults.add(Draft::new(place, message));
+            self.decoder.faults.add(Draft::new(place, message).hint(there_is_none(name)));
             return Vec::new();
         }
         let known = self.ids.keys().chain(self.groups.keys()).chain(self.sections.groups.keys());
         let hint = suggest::did_you_mean(name, known.map(String::as_str));
-        self.decoder.faults.add(Draft::new(place, message).maybe_hint(hint));
+        let hint = hint.unwrap_or_else(|| there_is_none(name));
+        self.decoder.faults.add(Draft::new(place, message).hint(hint));
         Vec::new()
     }
+}
+
+fn there_is_none(name: &str) -> String {
+    format!("add [service.{name}], or take the name away")
 }
 
 /// A cycle as its path, each hop with its place.
@@ -204,15 +211,13 @@ fn describe(cycle: &[Hop], specs: &[ServiceSpec], places: &[Vec<Place>]) -> Draf
     path.extend(path.first().copied());
     let message = format!("these wait for each other: {}", path.join(" → "));
     let hint = "take one of them away, or its order: { service = \"NAME\", ordered = false }";
-    let mut fault = match cycle.first().and_then(place) {
-        Some(place) => Draft::new(place, message),
-        None => Draft::placeless(message),
+    let mut places = cycle.iter().filter_map(|hop| {
+        let what = format!("`{}` waits for `{}`", name(hop.from), name(hop.to));
+        Some((place(hop)?, what))
+    });
+    let Some((first, what)) = places.next() else {
+        return Draft::placeless(message).hint(hint);
     };
-    for hop in cycle {
-        if let Some(place) = place(hop) {
-            let what = format!("`{}` waits for `{}`", name(hop.from), name(hop.to));
-            fault = fault.related(place, what);
-        }
-    }
-    fault.hint(hint)
+    let fault = Draft::new(first, message).label(what).hint(hint);
+    places.fold(fault, |fault, (place, what)| fault.related(place, what))
 }

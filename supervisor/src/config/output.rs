@@ -142,8 +142,8 @@ fn size(log: &Reader<'_>, key: &'static str, least: usize) -> Option<usize> {
     let most: usize = 1 << 30;
     let fits = usize::try_from(size).ok().filter(|size| (least..=most).contains(size));
     fits.or_else(|| {
-        let range = if least == 0 { "at most 1GiB" } else { "from 1B to 1GiB" };
-        log.decoder.bad(node.place, Bad::new(format!("the size must be {range}")))
+        let hint = format!("it can be \"{least}B\" to \"1GiB\"");
+        log.decoder.bad(node.place, Bad::new("the size is out of range").hint(hint))
     })
 }
 
@@ -183,7 +183,8 @@ pub(super) fn refuse_sharing<'a>(
         faults.add(if first == file.place {
             fault.hint("`${SERVICE}` and `${INSTANCE}` in the path make it another for each")
         } else {
-            fault.related(first, format!("`{owner}` does so here"))
+            let fault = fault.related(first, format!("`{owner}` does so here"));
+            fault.hint("without a path each service has its own file")
         });
     }
 }

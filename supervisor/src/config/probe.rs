@@ -48,7 +48,8 @@ fn check(probe: &Reader<'_>, node: &Node, base: &Path) -> Option<ProbeCheck> {
     if !is_http {
         for (key, entry) in [("status", status), ("headers", headers)] {
             if let Some(entry) = entry {
-                let bad = Bad::new(format!("`{key}` has a meaning only beside `http`"));
+                let bad = Bad::new(format!("`{key}` has a meaning only beside `http`"))
+                    .hint("take it away");
                 decoder.bad::<()>(entry.key, bad);
             }
         }
@@ -82,7 +83,8 @@ fn check(probe: &Reader<'_>, node: &Node, base: &Path) -> Option<ProbeCheck> {
             if other == "log" {
                 decoder.parsed::<()>(value, |text| match regex_lite::Regex::new(text) {
                     Ok(_) => Ok(()),
-                    Err(error) => Err(Bad::new(format!("not a regular expression: {error}"))),
+                    Err(error) => Err(Bad::new(format!("not a regular expression: {error}"))
+                        .hint("for a character itself write `\\\\` in front")),
                 })?;
             } else {
                 decoder.integer(value, 3..=i64::from(i32::MAX))?;
@@ -174,10 +176,15 @@ fn header_pairs(node: &Node, decoder: &Decoder<'_>) -> Vec<(String, String)> {
     for (name, entry) in &table.entries {
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if name.is_empty() || !name.chars().all(token) {
-            decoder.bad::<()>(entry.key, Bad::new(format!("{name:?} is not the name of a header")));
+            decoder.bad::<()>(
+                entry.key,
+                Bad::new(format!("{name:?} is not the name of a header"))
+                    .hint("write it like Host"),
+            );
         } else if let Some(value) = decoder.string(&entry.node) {
             if value.contains(|c: char| c.is_control() && c != '\t') {
-                let bad = Bad::new("a header must not contain control characters");
+                let bad = Bad::new("a header must not contain control characters")
+                    .hint("write it in one line");
                 decoder.bad::<()>(entry.node.place, bad);
             } else {
                 pairs.push((name.clone(), value));

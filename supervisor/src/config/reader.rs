@@ -1,6 +1,7 @@
 //! A table of the spec, read key by key; what nobody asked for is an unknown key.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -113,7 +114,11 @@ impl<'a> Reader<'a> {
         let node = self.node(key)?;
         let choice = self.decoder.choice(node, of)?;
         choice.or_else(|| {
-            self.decoder.bad(node.place, not_supported(self.decoder.sources.text(node.place)))
+            let so_far = of.iter().filter(|(_, value)| value.is_some());
+            let so_far: Vec<String> = so_far.map(|(name, _)| format!("\"{name}\"")).collect();
+            let hint = format!("it can be {} so far", so_far.join(", "));
+            let bad = not_supported(self.decoder.sources.text(node.place));
+            self.decoder.bad(node.place, bad.hint(hint))
         })
     }
 
@@ -121,7 +126,7 @@ impl<'a> Reader<'a> {
     pub(super) fn table(&self, key: &'static str) -> Option<Reader<'a>> {
         let node = self.node(key)?;
         let Value::Table(table) = &node.value else {
-            return self.decoder.wrong_type(node, "a table", None);
+            return self.decoder.wrong_type(node, "a table", Some("write { … }".to_owned()));
         };
         Some(Reader::new(table, format!("`{key}`"), self.decoder))
     }
@@ -150,21 +155,39 @@ impl<'a> Reader<'a> {
 
     /// Tells the keys that nobody asked for.
     pub(super) fn finish(&self) {
-        let asked = self.asked.borrow();
+        let mut asked = self.asked.borrow_mut();
+        if self.table.entries.keys().any(|name| !asked.contains(&name.as_str())) {
+            let mut seen = BTreeSet::new();
+            asked.retain(|key| seen.insert(*key));
+        }
         for (name, entry) in &self.table.entries {
-            if asked.contains(&name.as_str()) {
+            // What is wrong in [defaults] is told there.
+            if entry.default || asked.contains(&name.as_str()) {
                 continue;
             }
             let alias = keys::meant_by(name).filter(|meant| asked.contains(meant));
             let meant = alias.or_else(|| suggest::nearest(name, asked.iter().copied()));
             let message = format!("unknown key `{name}` in {}", self.title);
-            let hint = meant.map(|meant| format!("did you mean \"{meant}\"?"));
-            self.decoder.faults.add(Draft::new(entry.key, message).maybe_hint(hint));
+            let hint = match meant {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("known are {}", list(&asked)),
+            };
+            self.decoder.faults.add(Draft::new(entry.key, message).hint(hint));
         }
     }
 }
 
 /// For what the spec knows and the supervisor does not do yet.
 pub(super) fn not_supported(quoted: &str) -> Bad {
-    Bad::new(format!("{quoted} is not supported yet"))
+    Bad::new(format!("{quoted} is not supported yet")).hint("take it away")
+}
+
+/// Keys as a sentence has them, not too many.
+pub(super) fn list(keys: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    let shown: Vec<String> = keys.iter().take(SHOWN).map(|key| format!("`{key}`")).collect();
+    match keys.len().checked_sub(SHOWN) {
+        Some(more @ 1..) => format!("{} and {more} others", shown.join(", ")),
+        _ => shown.join(", "),
+    }
 }

@@ -24,7 +24,10 @@ pub(super) fn read(reader: &Reader<'_>, defaults: RestartSpec) -> RestartSpec {
         && max_delay.is_some_and(|max_delay| max_delay < delay)
     {
         let fault = Draft::new(most.key, "`restart-max-delay` is shorter than `restart-delay`");
-        reader.decoder.faults.add(fault.related(least.key, "the first delay"));
+        reader
+            .decoder
+            .faults
+            .add(fault.related(least.key, "the first delay").hint("make it longer"));
     }
     RestartSpec {
         policy: reader.choice("restart", &policies).unwrap_or(defaults.policy),

@@ -107,7 +107,7 @@ fn merge(target: &mut Table, table: Table, faults: &Faults) {
     for (name, entry) in table.entries {
         if let Some(first) = target.entries.get(&name) {
             let fault = Draft::new(entry.key, format!("`{name}` is set twice"));
-            faults.add(fault.related(first.key, "first here"));
+            faults.add(fault.related(first.key, "first here").hint("take one of them away"));
         } else {
             target.entries.insert(name, entry);
         }

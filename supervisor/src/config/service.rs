@@ -78,7 +78,7 @@ impl Workshop<'_> {
 
         // `environment` is read twice: what it says is known to `user` and `environment-files`,
         // and what those say is known to it.
-        let bare = Scope { builtins: &builtins, layers: vec![daemon], strict };
+        let bare = Scope { builtins: &builtins, layers: vec![daemon], beside: None, strict };
         let everywhere = self.daemon.environment;
         let added = everywhere
             .map(|node| environment::pairs(node, &decoder(Some(&bare))))
@@ -86,13 +86,23 @@ impl Workshop<'_> {
         let unread = Reader::new(order.table, title, decoder(None));
         let own_node = unread.node("environment");
         let untold = Faults::default();
-        let below = Scope { builtins: &builtins, layers: vec![&added, daemon], strict: false };
+        let below = Scope {
+            builtins: &builtins,
+            layers: vec![&added, daemon],
+            beside: None,
+            strict: false,
+        };
         let first = own_node.map(|node| {
             let quiet = Decoder { faults: &untold, sources: self.sources, scope: Some(&below) };
             environment::pairs(node, &quiet)
         });
         let first = first.unwrap_or_default();
-        let scope = Scope { builtins: &builtins, layers: vec![&first, &added, daemon], strict };
+        let scope = Scope {
+            builtins: &builtins,
+            layers: vec![&first, &added, daemon],
+            beside: None,
+            strict,
+        };
         let reader = unread.with(decoder(Some(&scope)));
         let account = self.identities.account(&reader, self.options.uid);
         let files = reader
@@ -101,7 +111,7 @@ impl Workshop<'_> {
         let files = files.unwrap_or_default();
         unread.join(&reader);
         let layers = vec![&files, &added, &account.environment, daemon];
-        let scope = Scope { builtins: &builtins, layers, strict };
+        let scope = Scope { builtins: &builtins, layers, beside: Some(&first), strict };
         let own = own_node.map(|node| environment::pairs(node, &decoder(Some(&scope))));
         let mut whole = self.inherited.clone();
         whole.extend(account.environment.clone());
@@ -109,7 +119,8 @@ impl Workshop<'_> {
         whole.extend(files.clone());
         whole.extend(own.unwrap_or_default());
 
-        let scope = Scope { builtins: &builtins, layers: vec![&whole, daemon], strict };
+        let scope =
+            Scope { builtins: &builtins, layers: vec![&whole, daemon], beside: None, strict };
         let reader = unread.with(decoder(Some(&scope)));
         reader.join(&unread);
         let mut context = self.context(&reader);
@@ -251,19 +262,29 @@ fn kind(reader: &Reader<'_>, order: &Order<'_>, incomplete: bool) -> Kind {
 
 /// What one service alone can have.
 fn refuse_as_defaults(reader: &Reader<'_>) {
-    let relations = keys::RELATIONS.iter().map(|(key, _)| *key);
-    for key in std::iter::once("command").chain(dependency::keys()).chain(relations) {
+    for key in not_as_default() {
         if let Some(entry) = reader.entry(key) {
-            reader.decoder.bad::<()>(entry.key, Bad::new(format!("`{key}` cannot be a default")));
+            reader.decoder.bad::<()>(
+                entry.key,
+                Bad::new(format!("`{key}` cannot be a default")).hint("set it in the services"),
+            );
         }
     }
+}
+
+fn not_as_default() -> impl Iterator<Item = &'static str> {
+    let relations = keys::RELATIONS.iter().map(|(key, _)| *key);
+    std::iter::once("command").chain(dependency::keys()).chain(relations)
 }
 
 fn description(reader: &Reader<'_>) -> Option<String> {
     let node = reader.node("description")?;
     let text = reader.decoder.string(node)?;
     if text.contains(char::is_control) {
-        return reader.decoder.bad(node.place, Bad::new("a description is one line of text"));
+        return reader.decoder.bad(
+            node.place,
+            Bad::new("a description is one line of text").hint("write more as a comment"),
+        );
     }
     Some(text)
 }
@@ -272,7 +293,9 @@ fn umask(reader: &Reader<'_>) -> Option<u32> {
     let node = reader.node("umask")?;
     let umask = reader.decoder.mode(node)?;
     if umask > 0o777 {
-        return reader.decoder.bad(node.place, Bad::new("a umask has three digits, like \"0022\""));
+        return reader
+            .decoder
+            .bad(node.place, Bad::new("a umask has three digits").hint("write it like \"0022\""));
     }
     Some(umask)
 }
@@ -338,6 +361,9 @@ pub(super) fn with_defaults(own: &Table, defaults: &Table) -> Table {
     let mut whole = own.clone();
     for (name, entry) in &defaults.entries {
         let name = name.as_str();
+        if not_as_default().any(|key| key == name) {
+            continue;
+        }
         let excluded = EXCLUSIVE.iter().any(|(one, others)| {
             (*one == name && others.iter().any(|other| own.entries.contains_key(*other)))
                 || (others.contains(&name) && own.entries.contains_key(*one))

@@ -77,14 +77,15 @@ fn step(node: &Node, reader: &Reader<'_>, commands: &mut Vec<Vec<String>>) -> Op
     if has("sleep") {
         for key in ["timeout", "wait"] {
             if let Some(entry) = step.entry(key) {
-                let fault = Draft::new(entry.key, format!("`{key}` has no meaning beside `sleep`"));
-                decoder.faults.add(fault);
+                let message = format!("`{key}` has no meaning beside `sleep`");
+                decoder.faults.add(Draft::new(entry.key, message).hint("take it away"));
             }
         }
     }
     step.finish();
     if !has("command") && !has("signal") && !has("sleep") {
-        let bad = Bad::new("a step needs one of `command`, `signal` and `sleep`");
+        let bad = Bad::new("a step needs one of `command`, `signal` and `sleep`")
+            .hint(r#"write { signal = "TERM", timeout = "10s" }"#);
         return decoder.bad(node.place, bad);
     }
     let how = if let Some(command) = command {

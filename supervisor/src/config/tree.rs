@@ -112,6 +112,8 @@ impl Node {
 
 fn refuse_nul(text: &str, place: Place, faults: &Faults) {
     if text.contains('\0') {
-        faults.add(Draft::new(place, "a string must not contain NUL"));
+        faults.add(
+            Draft::new(place, "a string must not contain NUL").hint("no process can be given one"),
+        );
     }
 }

@@ -122,10 +122,10 @@ pub(super) fn mode(text: &str) -> Result<u32, Bad> {
 pub(super) fn name(text: &str) -> Result<(), Bad> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
     if text.is_empty() {
-        return Err(Bad::new("a name must not be empty"));
+        return Err(Bad::new("a name must not be empty").hint("write a name like `web`"));
     }
     if text.len() > 128 {
-        return Err(Bad::new("a name must not be longer than 128 bytes"));
+        return Err(Bad::new("a name must not be longer than 128 bytes").hint("shorten it"));
     }
     if text.chars().all(allowed) {
         return Ok(());
