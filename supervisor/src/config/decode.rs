@@ -80,13 +80,12 @@ impl Decoder<'_> {
 
     pub(super) fn integer(&self, node: &Node, range: RangeInclusive<i64>) -> Option<i64> {
         let Value::Integer(number, _) = &node.value else {
-            let hint = match &node.value {
-                Value::String(text) if text.parse::<i64>().is_ok() => {
-                    Some(format!("write {text} without quotes"))
-                }
-                _ => Some("write it like 10".to_owned()),
-            };
-            return self.wrong_type(node, "a whole number", hint);
+            let quoted = node.value.as_str().filter(|text| text.parse::<i64>().is_ok());
+            let hint = quoted.map_or_else(
+                || "write it like 10".into(),
+                |text| format!("write {text} without quotes"),
+            );
+            return self.wrong_type(node, "a whole number", Some(hint));
         };
         let (least, most) = (*range.start(), *range.end());
         let found = number.filter(|number| range.contains(number));
@@ -289,6 +288,10 @@ impl Decoder<'_> {
         let text = self.string(node)?;
         if text.is_empty() {
             return self.bad(node.place, Bad::new("a path must not be empty").hint("name a file"));
+        }
+        if self.scope.is_none() && text.contains("${") {
+            let bad = Bad::new("variables are expanded only in services");
+            return self.bad(node.place, bad.hint("write the path as it is"));
         }
         Some(base.join(text))
     }

@@ -15,7 +15,9 @@ pub(super) fn expand(base: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
     for part in Path::new(pattern).components() {
         let name = part.as_os_str().to_string_lossy();
         if !matches!(part, Component::Normal(_)) || !is_glob(&name) {
-            found.iter_mut().for_each(|path| path.push(part));
+            for path in &mut found {
+                path.push(part);
+            }
             continue;
         }
         let pattern: Vec<char> = name.chars().collect();

@@ -12,6 +12,9 @@ use super::reader::Reader;
 use super::tree::{Node, Value};
 use super::value::Bad;
 
+/// The next one is `-1` to the kernel and means "none" (`setresuid(2)`).
+const HIGHEST: u32 = u32::MAX - 1;
+
 /// Remembers what the user database (`nsswitch.conf(5)`) has answered.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
@@ -78,7 +81,7 @@ impl Identities {
     /// A group by name or id.
     pub(super) fn group(&self, node: &Node, decoder: &Decoder<'_>) -> Option<u32> {
         let name = name_or_id(node, decoder)?;
-        if let Ok(id) = name.parse() {
+        if let Some(id) = id(&name) {
             return Some(id);
         }
         let mut groups = self.groups.borrow_mut();
@@ -97,7 +100,7 @@ impl Identities {
     /// A user by name or id; an id need not be in a user database.
     fn user(&self, node: &Node, decoder: &Decoder<'_>) -> Option<(u32, Option<User>)> {
         let name = name_or_id(node, decoder)?;
-        let id: Option<u32> = name.parse().ok();
+        let id = id(&name);
         let mut users = self.users.borrow_mut();
         let found = users.entry(name.clone()).or_insert_with(|| {
             let found = match id {
@@ -131,8 +134,7 @@ impl Identities {
 
 fn name_or_id(node: &Node, decoder: &Decoder<'_>) -> Option<String> {
     if matches!(node.value, Value::Integer(..)) {
-        // The highest id is `-1` to the kernel and means "none".
-        let id = decoder.integer(node, 0..=i64::from(u32::MAX - 1))?;
+        let id = decoder.integer(node, 0..=i64::from(HIGHEST))?;
         return Some(id.to_string());
     }
     let name = decoder.string(node)?;
@@ -141,6 +143,11 @@ fn name_or_id(node: &Node, decoder: &Decoder<'_>) -> Option<String> {
             .bad(node.place, Bad::new("the name must not be empty").hint("write a name or an id"));
     }
     Some(name)
+}
+
+fn id(name: &str) -> Option<u32> {
+    let digits = name.bytes().all(|byte| byte.is_ascii_digit());
+    name.parse().ok().filter(|id| digits && *id <= HIGHEST)
 }
 
 fn environment(user: &User) -> BTreeMap<String, String> {

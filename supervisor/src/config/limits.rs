@@ -85,11 +85,12 @@ fn pair(node: &Node, unit: Unit, decoder: &Decoder<'_>) -> Option<(u64, u64)> {
 }
 
 fn one(node: &Node, unit: Unit, decoder: &Decoder<'_>) -> Option<u64> {
-    match &node.value {
-        Value::String(text) if text == "infinity" || text == "unlimited" => return Some(u64::MAX),
-        // Nothing is nothing in every unit.
-        Value::Integer(Some(0), _) => return Some(0),
-        _ => {}
+    if matches!(node.value.as_str(), Some("infinity" | "unlimited")) {
+        return Some(u64::MAX);
+    }
+    // Nothing is nothing in every unit.
+    if matches!(node.value, Value::Integer(Some(0), _)) {
+        return Some(0);
     }
     match unit {
         Unit::Number => {

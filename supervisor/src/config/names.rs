@@ -210,7 +210,8 @@ fn describe(cycle: &[Hop], specs: &[ServiceSpec], places: &[Vec<Place>]) -> Draf
     let mut path: Vec<&str> = cycle.iter().map(|hop| name(hop.from)).collect();
     path.extend(path.first().copied());
     let message = format!("these wait for each other: {}", path.join(" → "));
-    let hint = "take one of them away, or its order: { service = \"NAME\", ordered = false }";
+    let hint = "take one of them away, or let a requirement not wait: \
+                { service = \"NAME\", ordered = false }";
     let mut places = cycle.iter().filter_map(|hop| {
         let what = format!("`{}` waits for `{}`", name(hop.from), name(hop.to));
         Some((place(hop)?, what))

@@ -6,7 +6,7 @@ use super::fault::Draft;
 use super::keys;
 use super::reader::{Reader, not_supported};
 use super::source::Place;
-use super::tree::{Entry, Node, Table, Value};
+use super::tree::{Entry, Node, Table};
 use super::value::Bad;
 use super::{LogConfig, Sink};
 
@@ -80,14 +80,11 @@ pub(super) fn to_streams(stdout: Sink, stderr: Option<Sink>) -> LogConfig {
 
 /// `log = "path"` is short for `log = { path = "path" }`.
 pub(super) fn as_table(key: &str, node: &Node) -> Option<Table> {
-    match &node.value {
-        Value::Table(table) => Some(table.clone()),
-        Value::String(_) if key == "log" => {
-            let entry = Entry { key: node.place, node: node.clone(), default: false };
-            Some(Table { entries: [("path".to_owned(), entry)].into() })
-        }
-        _ => None,
+    if key == "log" && node.value.as_str().is_some() {
+        let entry = Entry { key: node.place, node: node.clone(), default: false };
+        return Some(Table { entries: [("path".to_owned(), entry)].into() });
     }
+    node.value.as_table().cloned()
 }
 
 /// Where one stream goes; the inner `None` is into the other stream.
@@ -126,13 +123,13 @@ fn sink(
 
 /// Somebody who writes `log = "null"` does not mean a file of that name.
 fn refuse_word(node: &Node, log: &Reader<'_>) -> Option<()> {
-    match &node.value {
-        Value::String(text) if matches!(text.as_str(), "null" | "inherit" | "syslog" | "merge") => {
+    match node.value.as_str() {
+        Some(text @ ("null" | "inherit" | "syslog" | "merge")) => {
             let bad = Bad::new(format!("{text:?} is not a path"));
             let hint = format!("write {{ stdout = {text:?}, stderr = {text:?} }}");
             log.decoder.bad(node.place, bad.hint(hint))
         }
-        _ => Some(()),
+        Some(_) | None => Some(()),
     }
 }
 
@@ -150,7 +147,7 @@ fn size(log: &Reader<'_>, key: &'static str, least: usize) -> Option<usize> {
 #[expect(clippy::option_option, reason = "not set, never and a size are three things")]
 fn rotate_size(log: &Reader<'_>) -> Option<Option<u64>> {
     let node = log.node("rotate-size")?;
-    if matches!(&node.value, Value::String(text) if text == "infinity") {
+    if node.value.as_str() == Some("infinity") {
         return Some(None);
     }
     let size = log.decoder.size(node)?;

@@ -123,12 +123,12 @@ impl<'a> Reader<'a> {
     }
 
     /// The table below this key.
-    pub(super) fn table(&self, key: &'static str) -> Option<Reader<'a>> {
+    pub(super) fn table(&self, key: &'static str) -> Option<Self> {
         let node = self.node(key)?;
         let Value::Table(table) = &node.value else {
             return self.decoder.wrong_type(node, "a table", Some("write { … }".to_owned()));
         };
-        Some(Reader::new(table, format!("`{key}`"), self.decoder))
+        Some(Self::new(table, format!("`{key}`"), self.decoder))
     }
 
     /// At most one of the keys may be set; tells where the others are.

@@ -129,10 +129,9 @@ fn unknown(name: &str, entry: &Entry) -> Draft {
     if let Some(meant) = suggest::nearest(name, KNOWN) {
         return fault.hint(format!("did you mean \"{meant}\"?"));
     }
-    match &entry.node.value {
-        Value::Table(table) if table.entries.contains_key("command") => {
-            fault.hint(format!("did you mean [service.{name}]?"))
-        }
-        _ => fault.hint("a service is a table [service.NAME]"),
+    let table = entry.node.value.as_table();
+    if table.is_some_and(|table| table.entries.contains_key("command")) {
+        return fault.hint(format!("did you mean [service.{name}]?"));
     }
+    fault.hint("a service is a table [service.NAME]")
 }

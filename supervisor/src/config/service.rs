@@ -8,19 +8,21 @@ use supervisor_engine::{Kind, ReloadHow, ReloadSpec, ServiceSpec, Signal, Watchd
 
 use super::daemon::Daemon;
 use super::decode::Decoder;
+use super::defaults;
 use super::dependency::{self, Relation};
-use super::environment::{self, EnvironmentFiles};
+use super::environment;
+use super::environment_file::EnvironmentFiles;
 use super::expand::Scope;
 use super::fault::{Draft, Faults};
 use super::identity::Identities;
 use super::keys;
 use super::load::LoadOptions;
 use super::output::{self, LogFile};
-use super::reader::Reader;
+use super::reader::{Reader, not_supported};
 use super::source::{Place, Sources};
-use super::tree::{Table, Value};
+use super::tree::Table;
 use super::value::Bad;
-use super::{Context, NotifyAccess, ServiceConfig, limits, probe, restart, stop};
+use super::{Context, Identity, NotifyAccess, ServiceConfig, limits, probe, restart, stop};
 
 /// What all services are made with.
 #[derive(Debug)]
@@ -72,60 +74,19 @@ impl Workshop<'_> {
             format!("[service.{}]", order.name)
         };
         let builtins = self.builtins(&order);
-        let daemon = &self.options.environment;
-        let strict = !order.defaults;
-        let decoder = |scope| Decoder { faults: self.faults, sources: self.sources, scope };
-
-        // `environment` is read twice: what it says is known to `user` and `environment-files`,
-        // and what those say is known to it.
-        let bare = Scope { builtins: &builtins, layers: vec![daemon], beside: None, strict };
-        let everywhere = self.daemon.environment;
-        let added = everywhere
-            .map(|node| environment::pairs(node, &decoder(Some(&bare))))
-            .unwrap_or_default();
-        let unread = Reader::new(order.table, title, decoder(None));
-        let own_node = unread.node("environment");
-        let untold = Faults::default();
-        let below = Scope {
-            builtins: &builtins,
-            layers: vec![&added, daemon],
-            beside: None,
-            strict: false,
-        };
-        let first = own_node.map(|node| {
-            let quiet = Decoder { faults: &untold, sources: self.sources, scope: Some(&below) };
-            environment::pairs(node, &quiet)
-        });
-        let first = first.unwrap_or_default();
+        let unread = Reader::new(order.table, title, self.decoder(None));
+        let (identity, environment) = self.surroundings(&order, &builtins, &unread);
         let scope = Scope {
             builtins: &builtins,
-            layers: vec![&first, &added, daemon],
+            layers: vec![&environment, &self.options.environment],
             beside: None,
-            strict,
+            strict: !order.defaults,
         };
-        let reader = unread.with(decoder(Some(&scope)));
-        let account = self.identities.account(&reader, self.options.uid);
-        let files = reader
-            .node("environment-files")
-            .map(|node| self.environment_files.read(node, self.spec_dir, &reader.decoder));
-        let files = files.unwrap_or_default();
-        unread.join(&reader);
-        let layers = vec![&files, &added, &account.environment, daemon];
-        let scope = Scope { builtins: &builtins, layers, beside: Some(&first), strict };
-        let own = own_node.map(|node| environment::pairs(node, &decoder(Some(&scope))));
-        let mut whole = self.inherited.clone();
-        whole.extend(account.environment.clone());
-        whole.extend(added.clone());
-        whole.extend(files.clone());
-        whole.extend(own.unwrap_or_default());
-
-        let scope =
-            Scope { builtins: &builtins, layers: vec![&whole, daemon], beside: None, strict };
-        let reader = unread.with(decoder(Some(&scope)));
+        let reader = unread.with(self.decoder(Some(&scope)));
         reader.join(&unread);
         let mut context = self.context(&reader);
-        context.identity = account.identity;
-        context.environment.clone_from(&whole);
+        context.identity = identity;
+        context.environment.clone_from(&environment);
         self.service(&order, full_name, &reader, context)
     }
 
@@ -180,12 +141,61 @@ impl Workshop<'_> {
         };
         reader.later(keys::SERVICE);
         if order.defaults {
-            refuse_as_defaults(reader);
+            defaults::refuse(reader);
         } else {
             reader.later(keys::RELATIONS);
         }
         reader.finish();
         Built { config, relations, log_files }
+    }
+
+    /// Reads who the service runs as, and its whole environment.
+    ///
+    /// `environment` is read twice: what it says is known to `user` and `environment-files`, and
+    /// what those say is known to it.
+    fn surroundings(
+        &self,
+        order: &Order<'_>,
+        builtins: &BTreeMap<&'static str, String>,
+        unread: &Reader<'_>,
+    ) -> (Option<Identity>, BTreeMap<String, String>) {
+        let daemon = &self.options.environment;
+        let strict = !order.defaults;
+        let scope = |layers, beside, strict| Scope { builtins, layers, beside, strict };
+        let own = unread.node("environment");
+
+        let bare = scope(vec![daemon], None, strict);
+        let everywhere = self.daemon.environment;
+        let added = everywhere.map(|node| environment::pairs(node, &self.decoder(Some(&bare))));
+        let added = added.unwrap_or_default();
+
+        let below = scope(vec![&added, daemon], None, false);
+        let untold = Faults::default();
+        let quiet = Decoder { faults: &untold, ..self.decoder(Some(&below)) };
+        let first = own.map(|node| environment::pairs(node, &quiet)).unwrap_or_default();
+
+        let known = scope(vec![&first, &added, daemon], None, strict);
+        let reader = unread.with(self.decoder(Some(&known)));
+        let account = self.identities.account(&reader, self.options.uid);
+        let files = reader
+            .node("environment-files")
+            .map(|node| self.environment_files.read(node, self.spec_dir, &reader.decoder));
+        let files = files.unwrap_or_default();
+        unread.join(&reader);
+
+        let layers = vec![&files, &added, &account.environment, daemon];
+        let known = scope(layers, Some(&first), strict);
+        let own = own.map(|node| environment::pairs(node, &self.decoder(Some(&known))));
+        let mut whole = self.inherited.clone();
+        whole.extend(account.environment);
+        whole.extend(added);
+        whole.extend(files);
+        whole.extend(own.unwrap_or_default());
+        (account.identity, whole)
+    }
+
+    fn decoder<'b>(&'b self, scope: Option<&'b Scope<'b>>) -> Decoder<'b> {
+        Decoder { faults: self.faults, sources: self.sources, scope }
     }
 
     fn builtins(&self, order: &Order<'_>) -> BTreeMap<&'static str, String> {
@@ -206,12 +216,10 @@ impl Workshop<'_> {
         let decoder = &reader.decoder;
         let default = if self.options.uid == 0 { Path::new("/") } else { self.spec_dir };
         let directory = reader.node("working-directory");
-        let stdin = reader.node("stdin").and_then(|node| match &node.value {
-            Value::String(text) if text == "null" => None,
-            Value::String(text) if text == "pty" => {
-                decoder.bad(node.place, super::reader::not_supported("\"pty\""))
-            }
-            _ => decoder.path(node, self.spec_dir),
+        let stdin = reader.node("stdin").and_then(|node| match node.value.as_str() {
+            Some("null") => None,
+            Some("pty") => decoder.bad(node.place, not_supported("\"pty\"")),
+            Some(_) | None => decoder.path(node, self.spec_dir),
         });
         Context {
             working_directory: directory
@@ -258,23 +266,6 @@ fn kind(reader: &Reader<'_>, order: &Order<'_>, incomplete: bool) -> Kind {
         reader.decoder.faults.add(fault.hint(hint));
     }
     Kind::Target
-}
-
-/// What one service alone can have.
-fn refuse_as_defaults(reader: &Reader<'_>) {
-    for key in not_as_default() {
-        if let Some(entry) = reader.entry(key) {
-            reader.decoder.bad::<()>(
-                entry.key,
-                Bad::new(format!("`{key}` cannot be a default")).hint("set it in the services"),
-            );
-        }
-    }
-}
-
-fn not_as_default() -> impl Iterator<Item = &'static str> {
-    let relations = keys::RELATIONS.iter().map(|(key, _)| *key);
-    std::iter::once("command").chain(dependency::keys()).chain(relations)
 }
 
 fn description(reader: &Reader<'_>) -> Option<String> {
@@ -354,53 +345,6 @@ fn notify_access(reader: &Reader<'_>, kind: Kind, watchdog: bool) -> NotifyAcces
     }
     access
 }
-
-/// `[defaults]` under a service's own table. Tables that hold many independent things are put
-/// together key by key; of keys that exclude each other the service's own counts.
-pub(super) fn with_defaults(own: &Table, defaults: &Table) -> Table {
-    let mut whole = own.clone();
-    for (name, entry) in &defaults.entries {
-        let name = name.as_str();
-        if not_as_default().any(|key| key == name) {
-            continue;
-        }
-        let excluded = EXCLUSIVE.iter().any(|(one, others)| {
-            (*one == name && others.iter().any(|other| own.entries.contains_key(*other)))
-                || (others.contains(&name) && own.entries.contains_key(*one))
-        });
-        if excluded {
-            continue;
-        }
-        let inner = output::as_table(name, &entry.node);
-        let mine = whole.entries.get(name).map(|mine| output::as_table(name, &mine.node));
-        match (mine, inner) {
-            (None, _) => {
-                let mut entry = entry.clone();
-                entry.default = true;
-                whole.entries.insert(name.to_owned(), entry);
-            }
-            (Some(Some(mut mine)), Some(inner)) if MERGED.contains(&name) => {
-                for (key, entry) in inner.entries {
-                    mine.entries.entry(key).or_insert(entry);
-                }
-                if let Some(target) = whole.entries.get_mut(name) {
-                    target.node.value = Value::Table(mine);
-                }
-            }
-            (Some(_), _) => {}
-        }
-    }
-    whole
-}
-
-/// The tables of a service that are put together with those of `[defaults]`.
-const MERGED: [&str; 3] = ["environment", "limits", "log"];
-
-/// Keys that cannot be set beside the others.
-const EXCLUSIVE: [(&str, &[&str]); 2] = [
-    ("stop-sequence", &["stop-command", "stop-signal", "stop-timeout"]),
-    ("reload-command", &["reload-signal"]),
-];
 
 /// Where a relative path of the spec begins.
 pub(super) fn spec_dir(directory: &Path, path: &Path) -> PathBuf {

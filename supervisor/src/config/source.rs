@@ -73,7 +73,9 @@ impl Sources {
         let next = source.lines.get(index + 1).copied().unwrap_or(source.text.len());
         let line = source.text.get(begin..next)?.trim_end_matches(['\n', '\r']);
         let before = source.text.get(begin..start)?;
-        let mark = start - begin..(end - begin).clamp(start - begin, line.len().max(start - begin));
+        // The break of the line, which may be what is marked, is not shown.
+        let first = (start - begin).min(line.len());
+        let mark = first..(end.max(start) - begin).clamp(first, line.len());
         Some(Location {
             file: source.shown.clone(),
             line: index + 1,

@@ -30,14 +30,13 @@ pub(super) fn read(reader: &Reader<'_>) -> Stop {
     let signal = reader.signal("stop-signal").unwrap_or(Signal::TERM);
     let timeout = reader.duration("stop-timeout").unwrap_or(Some(TIMEOUT));
     let mut commands = Vec::new();
-    let mut steps = match reader.node("stop-sequence") {
-        Some(node) => sequence(node, reader, &mut commands),
-        None => {
-            commands.extend(command);
-            let command = (0..commands.len()).map(StopHow::Command);
-            let hows = command.chain(std::iter::once(StopHow::Signal(signal)));
-            hows.map(|how| StopStep { how, timeout, wait: true }).collect()
-        }
+    let mut steps = if let Some(node) = reader.node("stop-sequence") {
+        sequence(node, reader, &mut commands)
+    } else {
+        commands.extend(command);
+        let command = (0..commands.len()).map(StopHow::Command);
+        let hows = command.chain(std::iter::once(StopHow::Signal(signal)));
+        hows.map(|how| StopStep { how, timeout, wait: true }).collect()
     };
     let modes =
         [("group", KillMode::Group), ("mixed", KillMode::Mixed), ("process", KillMode::Process)];

@@ -27,6 +27,14 @@ pub(super) enum Value {
 }
 
 impl Value {
+    pub(super) fn as_str(&self) -> Option<&str> {
+        if let Self::String(text) = self { Some(text) } else { None }
+    }
+
+    pub(super) fn as_table(&self) -> Option<&Table> {
+        if let Self::Table(table) = self { Some(table) } else { None }
+    }
+
     /// What it is, with article.
     pub(super) fn kind(&self) -> &'static str {
         match self {

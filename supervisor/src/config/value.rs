@@ -46,7 +46,7 @@ const SIZE_UNITS: [(&str, u64); 10] = [
 ];
 
 /// Far enough, and no clock overflows when it is added.
-const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// `"10s"`, `"1h30m"`, `"1.5s"`; `None` for `"infinity"`.
 pub(super) fn duration(text: &str) -> Result<Option<Duration>, Bad> {

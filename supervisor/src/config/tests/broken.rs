@@ -16,7 +16,7 @@ fn every_broken_spec_is_answered_with_all_that_is_wrong() {
         let is_directory = directory.join(name).join("supervisor.toml").exists();
         let stem = name.strip_suffix(".toml").unwrap_or(name);
         let spec = match name {
-            _ if name.ends_with(".toml") => name.to_owned(),
+            _ if stem != name => name.to_owned(),
             _ if is_directory => format!("{name}/supervisor.toml"),
             _ if name.ends_with("-directory") => name.to_owned(),
             _ => continue,

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use proptest::prelude::*;
+
 use super::{load_text, messages};
 
 /// Generous: a debug build on a busy machine. What is quadratic takes minutes.
@@ -55,6 +57,26 @@ fn a_very_long_line_is_shown_in_part() {
     let text = load_text(&text).expect_err("it is wrong").to_string();
     assert!(text.contains("expected a string, found a number"), "{}", text.len());
     assert!(text.len() < 10_000 && start.elapsed() < SOON, "{} {:?}", text.len(), start.elapsed());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_damage_to_a_spec_makes_the_loader_panic(
+        at in 0_usize..2_760,
+        taken in 0_usize..40,
+        put in "[\\[\\]{}\"'=.,\\\\$#\r\n a0ä]{0,6}",
+    ) {
+        let spec: Vec<char> = include_str!("every-key.toml").chars().collect();
+        let at = at.min(spec.len());
+        let rest = &spec[(at + taken).min(spec.len())..];
+        let text: String = spec[..at].iter().copied().chain(put.chars()).chain(rest.iter().copied()).collect();
+        if let Err(error) = load_text(&text) {
+            prop_assert!(error.to_string().starts_with("error: "));
+            prop_assert!(!error.colored().is_empty());
+        }
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
     let daemon = &config.daemon;
     assert_eq!(daemon.runtime_dir, Path::new("/run/test"));
     assert_eq!(daemon.log_dir, Path::new("/var/log/test"));
-    assert_eq!(daemon.shutdown_timeout, Some(Duration::from_secs(120)));
+    assert_eq!(daemon.shutdown_timeout, Some(Duration::from_mins(2)));
     assert_eq!(daemon.log_level, tracing::Level::DEBUG);
     assert_eq!(daemon.log_format, LogFormat::Json);
     assert_eq!(daemon.console, Some(Console::Raw));
@@ -94,9 +94,9 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
     let restart = &app.spec.restart;
     assert_eq!(restart.policy, RestartPolicy::Always);
     assert_eq!(restart.delay, Duration::from_millis(200));
-    assert_eq!(restart.max_delay, Duration::from_secs(60));
+    assert_eq!(restart.max_delay, Duration::from_mins(1));
     assert!((restart.factor - 3.0).abs() < f64::EPSILON && restart.jitter.abs() < f64::EPSILON);
-    assert_eq!(restart.reset, Duration::from_secs(600));
+    assert_eq!(restart.reset, Duration::from_mins(10));
     assert_eq!((restart.limit_burst, restart.limit_interval), (0, Duration::from_secs(10)));
     let term = ExitSet { codes: vec![3], signals: vec![Signal::TERM] };
     assert_eq!(restart.success_exit, term);
@@ -265,7 +265,7 @@ fn a_final_kill_is_left_to_the_engine() {
 fn a_long_delay_is_not_cut_by_a_limit_that_nobody_set() {
     let config =
         load_text("[service.a]\ncommand = 'a'\nrestart-delay = '5min'").expect("it is valid");
-    assert_eq!(config.services[0].spec.restart.max_delay, Duration::from_secs(300));
+    assert_eq!(config.services[0].spec.restart.max_delay, Duration::from_mins(5));
 }
 
 #[test]
