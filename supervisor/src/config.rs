@@ -3,11 +3,48 @@
 //! `load` turns files into a [`Config`] or into every fault that they have. Nothing
 //! here is checked again later: what a type admits is valid.
 
+mod command;
+mod command_line;
+mod daemon;
+mod decode;
+mod defaults;
+mod dependency;
+mod environment;
+mod environment_file;
+mod expand;
+mod fault;
+mod files;
+mod glob;
+mod identity;
+mod instances;
+mod keys;
+mod limits;
+pub mod load;
+mod names;
+mod output;
+mod probe;
+mod reader;
+mod restart;
+mod sections;
+mod service;
+mod source;
+mod stop;
+mod suggest;
+mod tree;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use supervisor_engine::{ServiceId, ServiceSpec, Signal};
+
+pub use fault::{Fault, LoadError};
+pub use load::{LoadOptions, load};
+pub use source::Location;
 
 /// Everything that the spec files say.
 #[derive(Clone, Debug)]
@@ -108,6 +145,10 @@ pub struct ServiceConfig {
     pub notify_access: NotifyAccess,
     /// Where its output goes.
     pub log: LogConfig,
+    /// Whether the whole supervisor stops when it fails.
+    pub on_failure_shutdown: bool,
+    /// Whether the whole supervisor stops when it ends well.
+    pub on_success_shutdown: bool,
 }
 
 /// A command: program and arguments, expanded, at least one word.
@@ -128,6 +169,8 @@ pub struct Context {
     pub limits: Vec<Limit>,
     /// What stdin is opened from; `None` is `/dev/null`.
     pub stdin: Option<PathBuf>,
+    /// Whether stdin is the daemon's own, whatever `stdin` says.
+    pub inherit_stdin: bool,
 }
 
 /// Numeric user and groups (`credentials(7)`), resolved when the spec was loaded.

@@ -1,0 +1,250 @@
+//! The keys that are part of the spec but have no effect yet, and what people call keys elsewhere.
+
+use std::time::Duration;
+
+use super::decode::Decoder;
+use super::fault::Draft;
+use super::reader;
+use super::source::Place;
+use super::suggest;
+use super::tree::{Node, Value};
+
+/// What the value of a key is that is not supported yet, with the value that means "off".
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Later {
+    /// Off is this.
+    Bool(bool),
+    /// Off is this; `None` is infinity.
+    Duration(Option<Duration>),
+    /// There is no off.
+    SomeDuration,
+    /// Off is this, if there is one.
+    Integer(Option<i64>),
+    /// Off is this, if there is one.
+    Signal(Option<&'static str>),
+    /// All choices; off is the second.
+    Choice(&'static [&'static str], &'static str),
+    /// There is no off.
+    Text,
+    /// A list of strings; off is the empty one.
+    Strings,
+    /// A list of commands; off is the empty one.
+    Commands,
+    /// A table with these keys; off is the empty one.
+    Table(&'static [&'static str]),
+    /// A table with any keys; off is the empty one.
+    AnyTable,
+    /// Any value; off is the empty list.
+    Any,
+}
+
+/// `[supervisor]`.
+pub(super) const SUPERVISOR: &[(&str, Later)] = &[("watch-spec", Later::Bool(false))];
+
+/// `[control]`.
+pub(super) const CONTROL: &[(&str, Later)] = &[
+    ("listen", Later::Any),
+    ("token-file", Later::Text),
+    ("admins", Later::Strings),
+    ("operators", Later::Strings),
+    ("readers", Later::Strings),
+    ("rate-limit", Later::Integer(Some(50))),
+    ("audit-log", Later::Text),
+];
+
+/// `[service.NAME]`, but for the dependencies.
+pub(super) const SERVICE: &[(&str, Later)] = &[
+    ("pid-file", Later::Text),
+    ("nice", Later::Integer(None)),
+    ("oom-score-adj", Later::Integer(None)),
+    ("cpu-affinity", Later::Any),
+    ("io-class", Later::Text),
+    ("scheduler", Later::Any),
+    ("no-new-privileges", Later::Bool(false)),
+    ("capabilities", Later::Any),
+    ("ambient-capabilities", Later::Strings),
+    (
+        "cgroup",
+        Later::Table(&[
+            "memory-max",
+            "memory-high",
+            "cpu-max",
+            "cpu-weight",
+            "pids-max",
+            "io-weight",
+            "optional",
+        ]),
+    ),
+    ("pre-start", Later::Commands),
+    ("post-start", Later::Commands),
+    ("post-stop", Later::Commands),
+    ("condition", Later::Commands),
+    ("settle-time", Later::Duration(Some(Duration::ZERO))),
+    (
+        "liveness-probe",
+        Later::Table(&[
+            "exec",
+            "tcp",
+            "http",
+            "unix",
+            "status",
+            "headers",
+            "initial-delay",
+            "period",
+            "timeout",
+            "successes",
+            "failures",
+        ]),
+    ),
+    ("fd-store-max", Later::Integer(Some(0))),
+    ("fd-store-preserve", Later::Choice(&["no", "yes", "restart"], "restart")),
+    ("runtime-max", Later::Duration(None)),
+    ("stop-modes", Later::AnyTable),
+    ("drain", Later::Duration(Some(Duration::ZERO))),
+    ("restart-signal", Later::Signal(None)),
+    ("final-signal", Later::Signal(Some("KILL"))),
+    ("send-sighup", Later::Bool(false)),
+    ("restart-mode", Later::Choice(&["normal", "direct", "overlap"], "normal")),
+    ("watch", Later::Table(&["paths", "action", "debounce"])),
+    ("schedule", Later::Text),
+    ("timezone", Later::Text),
+    ("run-missed", Later::Bool(false)),
+    ("overlap", Later::Choice(&["skip", "queue"], "skip")),
+    ("on-demand", Later::Bool(false)),
+];
+
+/// Relations of `[service.NAME]` to others, which cannot be defaults.
+pub(super) const RELATIONS: &[(&str, Later)] = &[
+    ("conflicts", Later::Strings),
+    ("upholds", Later::Strings),
+    ("on-failure", Later::Strings),
+    ("on-success", Later::Strings),
+    ("reload-propagates-to", Later::Strings),
+    ("sockets", Later::Strings),
+];
+
+/// `log = { … }`.
+pub(super) const LOG: &[(&str, Later)] = &[
+    ("rotate-age", Later::SomeDuration),
+    ("compress", Later::Bool(false)),
+    ("format", Later::Choice(&["raw", "json"], "raw")),
+    ("when-full", Later::Choice(&["block", "drop"], "block")),
+    ("rate-limit", Later::Any),
+];
+
+/// `[socket.NAME]`, which as a whole is not supported yet.
+pub(super) const SOCKET: &[&str] =
+    &["listen", "kind", "backlog", "mode", "user", "group", "reuse-port"];
+
+/// The keys of a service that say something about its process.
+pub(super) const NEEDS_COMMAND: &[&str] = &[
+    "type",
+    "user",
+    "group",
+    "supplementary-groups",
+    "working-directory",
+    "umask",
+    "environment",
+    "environment-files",
+    "limits",
+    "stdin",
+    "readiness-probe",
+    "watchdog",
+    "notify-access",
+    "stop-command",
+    "stop-signal",
+    "stop-sequence",
+    "reload-command",
+    "reload-signal",
+    "log",
+];
+
+/// The key by which we call what others call so.
+pub(super) fn meant_by(name: &str) -> Option<&'static str> {
+    let known = ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
+    known.map(|(_, meant)| *meant)
+}
+
+/// From systemd, Supervisor, compose files and habit.
+const ALIASES: [(&str, &str); 27] = [
+    ("cmd", "command"),
+    ("exec", "command"),
+    ("exec-start", "command"),
+    ("ExecStart", "command"),
+    ("ExecStop", "stop-command"),
+    ("ExecReload", "reload-command"),
+    ("autostart", "enabled"),
+    ("autorestart", "restart"),
+    ("depends-on", "requires"),
+    ("depends_on", "requires"),
+    ("dependencies", "requires"),
+    ("bindsTo", "binds-to"),
+    ("env", "environment"),
+    ("env-file", "environment-files"),
+    ("EnvironmentFile", "environment-files"),
+    ("cwd", "working-directory"),
+    ("dir", "working-directory"),
+    ("directory", "working-directory"),
+    ("stopwaitsecs", "stop-timeout"),
+    ("TimeoutStopSec", "stop-timeout"),
+    ("TimeoutStartSec", "start-timeout"),
+    ("RestartSec", "restart-delay"),
+    ("WatchdogSec", "watchdog"),
+    ("SuccessExitStatus", "success-exit"),
+    ("exitcodes", "success-exit"),
+    ("numprocs", "instances"),
+    ("replicas", "instances"),
+];
+
+impl Later {
+    /// Whether the value means "off"; `None` if it is wrong, and that is told.
+    pub(super) fn is_off(self, decoder: &Decoder<'_>, node: &Node) -> Option<bool> {
+        match self {
+            Self::Bool(off) => decoder.boolean(node).map(|value| value == off),
+            Self::Duration(off) => decoder.duration(node).map(|value| value == off),
+            Self::SomeDuration => decoder.duration(node).map(|_| false),
+            Self::Integer(off) => {
+                decoder.integer(node, i64::MIN..=i64::MAX).map(|value| Some(value) == off)
+            }
+            Self::Signal(off) => {
+                decoder.signal(node).map(|value| Some(value.to_string().as_str()) == off)
+            }
+            Self::Choice(choices, off) => {
+                let choices: Vec<(&str, &str)> = choices.iter().map(|c| (*c, *c)).collect();
+                decoder.choice(node, &choices).map(|value| value == off)
+            }
+            Self::Text => decoder.string(node).map(|_| false),
+            Self::Strings => decoder.strings(node).map(|value| value.is_empty()),
+            Self::Commands => {
+                let commands = decoder.list(node)?;
+                let all: Vec<_> = commands.iter().map(|item| decoder.command(item)).collect();
+                all.iter().all(Option::is_some).then_some(commands.is_empty())
+            }
+            Self::Table(known) => check_table(decoder, node, Some(known)),
+            Self::AnyTable => check_table(decoder, node, None),
+            Self::Any => Some(matches!(&node.value, Value::Array(items) if items.is_empty())),
+        }
+    }
+}
+
+fn check_table(decoder: &Decoder<'_>, node: &Node, known: Option<&[&str]>) -> Option<bool> {
+    let Value::Table(table) = &node.value else {
+        return decoder.wrong_type(node, "a table", Some("write { … }".to_owned()));
+    };
+    for (name, entry) in &table.entries {
+        if let Some(known) = known
+            && !known.contains(&name.as_str())
+        {
+            unknown(decoder, name, entry.key, known);
+        }
+    }
+    Some(table.entries.is_empty())
+}
+
+/// Tells a key that is not among the known ones.
+pub(super) fn unknown(decoder: &Decoder<'_>, name: &str, place: Place, known: &[&str]) {
+    let hint = suggest::did_you_mean(name, known.iter().copied())
+        .unwrap_or_else(|| format!("known are {}", reader::list(known)));
+    let fault = Draft::new(place, format!("unknown key `{name}`"));
+    decoder.faults.add(fault.hint(hint));
+}

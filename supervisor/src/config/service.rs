@@ -1,0 +1,353 @@
+//! One `[service.NAME]` table as a [`ServiceConfig`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use supervisor_engine::{Kind, ReloadHow, ReloadSpec, ServiceSpec, Signal, WatchdogSpec};
+
+use super::daemon::Daemon;
+use super::decode::Decoder;
+use super::defaults;
+use super::dependency::{self, Relation};
+use super::environment;
+use super::environment_file::EnvironmentFiles;
+use super::expand::Scope;
+use super::fault::{Draft, Faults};
+use super::identity::Identities;
+use super::keys;
+use super::load::LoadOptions;
+use super::output::{self, LogFile};
+use super::reader::{Reader, not_supported};
+use super::source::{Place, Sources};
+use super::tree::Table;
+use super::value::Bad;
+use super::{Context, Identity, NotifyAccess, ServiceConfig, limits, probe, restart, stop};
+
+/// What all services are made with.
+#[derive(Debug)]
+pub(super) struct Workshop<'a> {
+    pub(super) options: &'a LoadOptions,
+    pub(super) sources: &'a Sources,
+    pub(super) faults: &'a Faults,
+    pub(super) daemon: &'a Daemon<'a>,
+    pub(super) spec_dir: &'a Path,
+    /// What every service inherits.
+    pub(super) inherited: &'a BTreeMap<String, String>,
+    pub(super) identities: &'a Identities,
+    pub(super) environment_files: &'a EnvironmentFiles,
+    /// Whether parts of the spec could not be read, so that what is missing is no fault.
+    pub(super) incomplete: bool,
+}
+
+/// A service table to be made, with the defaults already in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Order<'a> {
+    pub(super) table: &'a Table,
+    /// Where its name stands.
+    pub(super) place: Place,
+    /// The name of the table.
+    pub(super) name: &'a str,
+    pub(super) instance: Option<&'a str>,
+    /// Whether it is `[defaults]` itself, which is only checked.
+    pub(super) defaults: bool,
+}
+
+/// A service whose relations to others are still names.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) config: ServiceConfig,
+    pub(super) relations: Vec<Relation>,
+    pub(super) log_files: Vec<LogFile>,
+}
+
+impl Workshop<'_> {
+    /// Reads a service. What is wrong is told; then the answer is worth nothing.
+    pub(super) fn build(&self, order: Order<'_>) -> Built {
+        let full_name = match order.instance {
+            Some(instance) => format!("{}@{instance}", order.name),
+            None => order.name.to_owned(),
+        };
+        let title = if order.defaults {
+            "[defaults]".to_owned()
+        } else {
+            format!("[service.{}]", order.name)
+        };
+        let builtins = self.builtins(&order);
+        let unread = Reader::new(order.table, title, self.decoder(None));
+        let (identity, environment) = self.surroundings(&order, &builtins, &unread);
+        let scope = Scope {
+            builtins: &builtins,
+            layers: vec![&environment, &self.options.environment],
+            beside: None,
+            strict: !order.defaults,
+        };
+        let reader = unread.with(self.decoder(Some(&scope)));
+        reader.join(&unread);
+        let mut context = self.context(&reader);
+        context.identity = identity;
+        context.environment.clone_from(&environment);
+        self.service(&order, full_name, &reader, context)
+    }
+
+    fn service(
+        &self,
+        order: &Order<'_>,
+        full_name: String,
+        reader: &Reader<'_>,
+        context: Context,
+    ) -> Built {
+        let command = if order.defaults { None } else { reader.command("command") };
+        let kind = kind(reader, order, self.incomplete);
+        let mut spec = ServiceSpec::new(full_name, kind);
+        reader.node("instances");
+        reader.choice_so_far("exit-type", &[("main", Some(())), ("all", None)]);
+        if let Some(enabled) = reader.boolean("enabled") {
+            spec.enabled = enabled;
+        }
+        if let Some(remain) = reader.boolean("remain-after-exit") {
+            spec.remain_after_exit = remain;
+        }
+        if let Some(timeout) = start_timeout(reader) {
+            spec.start_timeout = timeout;
+        }
+        let stop = stop::read(reader);
+        spec.stop = stop.spec;
+        spec.restart = restart::read(reader, spec.restart);
+        spec.watchdog = watchdog(reader, stop.timeout);
+        let reload_command = reader.command("reload-command");
+        spec.reload = reload(reader, reload_command.is_some(), spec.start_timeout);
+        let probe = probe::read(reader, kind, &context.working_directory);
+        spec.probed = probe.is_some();
+        let notify_access = notify_access(reader, kind, spec.watchdog.is_some());
+        let (log, log_files) =
+            output::read(reader, &spec.name, order.place, &self.daemon.config.log_dir);
+        let actions = [("none", false), ("shutdown", true)];
+        let relations = if order.defaults { Vec::new() } else { dependency::read(reader) };
+        let config = ServiceConfig {
+            spec,
+            description: description(reader).unwrap_or_default(),
+            instance: order.instance.map(str::to_owned),
+            place: self.place(order.place),
+            command,
+            stop_commands: stop.commands,
+            reload_command,
+            context,
+            probe,
+            notify_access,
+            log,
+            on_failure_shutdown: reader.choice("failure-action", &actions).unwrap_or(false),
+            on_success_shutdown: reader.choice("success-action", &actions).unwrap_or(false),
+        };
+        reader.later(keys::SERVICE);
+        if order.defaults {
+            defaults::refuse(reader);
+        } else {
+            reader.later(keys::RELATIONS);
+        }
+        reader.finish();
+        Built { config, relations, log_files }
+    }
+
+    /// Reads who the service runs as, and its whole environment.
+    ///
+    /// `environment` is read twice: what it says is known to `user` and `environment-files`, and
+    /// what those say is known to it.
+    fn surroundings(
+        &self,
+        order: &Order<'_>,
+        builtins: &BTreeMap<&'static str, String>,
+        unread: &Reader<'_>,
+    ) -> (Option<Identity>, BTreeMap<String, String>) {
+        let daemon = &self.options.environment;
+        let strict = !order.defaults;
+        let scope = |layers, beside, strict| Scope { builtins, layers, beside, strict };
+        let own = unread.node("environment");
+
+        let bare = scope(vec![daemon], None, strict);
+        let everywhere = self.daemon.environment;
+        let added = everywhere.map(|node| environment::pairs(node, &self.decoder(Some(&bare))));
+        let added = added.unwrap_or_default();
+
+        let below = scope(vec![&added, daemon], None, false);
+        let untold = Faults::default();
+        let quiet = Decoder { faults: &untold, ..self.decoder(Some(&below)) };
+        let first = own.map(|node| environment::pairs(node, &quiet)).unwrap_or_default();
+
+        let known = scope(vec![&first, &added, daemon], None, strict);
+        let reader = unread.with(self.decoder(Some(&known)));
+        let account = self.identities.account(&reader, self.options.uid);
+        let files = reader
+            .node("environment-files")
+            .map(|node| self.environment_files.read(node, self.spec_dir, &reader.decoder));
+        let files = files.unwrap_or_default();
+        unread.join(&reader);
+
+        let layers = vec![&files, &added, &account.environment, daemon];
+        let known = scope(layers, Some(&first), strict);
+        let own = own.map(|node| environment::pairs(node, &self.decoder(Some(&known))));
+        let mut whole = self.inherited.clone();
+        whole.extend(account.environment);
+        whole.extend(added);
+        whole.extend(files);
+        whole.extend(own.unwrap_or_default());
+        (account.identity, whole)
+    }
+
+    fn decoder<'b>(&'b self, scope: Option<&'b Scope<'b>>) -> Decoder<'b> {
+        Decoder { faults: self.faults, sources: self.sources, scope }
+    }
+
+    fn builtins(&self, order: &Order<'_>) -> BTreeMap<&'static str, String> {
+        let mut builtins = BTreeMap::from([
+            ("SPEC_DIR", self.spec_dir.to_string_lossy().into_owned()),
+            ("RUNTIME_DIR", self.daemon.config.runtime_dir.to_string_lossy().into_owned()),
+        ]);
+        if !order.defaults {
+            builtins.insert("SERVICE", order.name.to_owned());
+        }
+        if let Some(instance) = order.instance {
+            builtins.insert("INSTANCE", instance.to_owned());
+        }
+        builtins
+    }
+
+    fn context(&self, reader: &Reader<'_>) -> Context {
+        let decoder = &reader.decoder;
+        let default = if self.options.uid == 0 { Path::new("/") } else { self.spec_dir };
+        let directory = reader.node("working-directory");
+        let stdin = reader.node("stdin").and_then(|node| match node.value.as_str() {
+            Some("null") => None,
+            Some("pty") => decoder.bad(node.place, not_supported("\"pty\"")),
+            Some(_) | None => decoder.path(node, self.spec_dir),
+        });
+        Context {
+            working_directory: directory
+                .and_then(|node| decoder.path(node, self.spec_dir))
+                .unwrap_or_else(|| default.to_owned()),
+            umask: umask(reader).unwrap_or(0o022),
+            limits: limits::read(reader),
+            stdin,
+            ..Context::default()
+        }
+    }
+
+    fn place(&self, place: Place) -> String {
+        let location = self.sources.locate(place);
+        location.map(|at| format!("{}:{}", at.file.display(), at.line)).unwrap_or_default()
+    }
+}
+
+/// What it is. A table with keys that say something about a process, but without a process, is not
+/// meant to be a target.
+fn kind(reader: &Reader<'_>, order: &Order<'_>, incomplete: bool) -> Kind {
+    let kinds = [
+        ("simple", Some(Kind::Simple)),
+        ("notify", Some(Kind::Notify)),
+        ("oneshot", Some(Kind::Oneshot)),
+        ("notify-reload", None),
+        ("forking", None),
+    ];
+    let kind = reader.choice_so_far("type", &kinds).unwrap_or(Kind::Simple);
+    if order.defaults || order.table.entries.contains_key("command") {
+        return kind;
+    }
+    let useless = keys::NEEDS_COMMAND.iter().find_map(|key| {
+        // What every service gets says nothing about this one.
+        let entry = order.table.entries.get(*key)?;
+        (!entry.default).then_some((key, entry.key))
+    });
+    if let Some((key, place)) = useless
+        && !incomplete
+    {
+        let message = format!("`{key}` is set, but service `{}` has no `command`", order.name);
+        let fault = Draft::new(place, message).related(order.place, "this service");
+        let hint = "a service without `command` is a target: it is up when all it requires is up";
+        reader.decoder.faults.add(fault.hint(hint));
+    }
+    Kind::Target
+}
+
+fn description(reader: &Reader<'_>) -> Option<String> {
+    let node = reader.node("description")?;
+    let text = reader.decoder.string(node)?;
+    if text.contains(char::is_control) {
+        return reader.decoder.bad(
+            node.place,
+            Bad::new("a description is one line of text").hint("write more as a comment"),
+        );
+    }
+    Some(text)
+}
+
+fn umask(reader: &Reader<'_>) -> Option<u32> {
+    let node = reader.node("umask")?;
+    let umask = reader.decoder.mode(node)?;
+    if umask > 0o777 {
+        return reader
+            .decoder
+            .bad(node.place, Bad::new("a umask has three digits").hint("write it like \"0022\""));
+    }
+    Some(umask)
+}
+
+#[expect(clippy::option_option, reason = "no value, no limit and a limit are three things")]
+fn start_timeout(reader: &Reader<'_>) -> Option<Option<Duration>> {
+    let node = reader.node("start-timeout")?;
+    let timeout = reader.decoder.duration(node)?;
+    if timeout.is_some_and(|timeout| timeout.is_zero()) {
+        let bad = Bad::new("no service is up at once").hint(r#"for no limit write "infinity""#);
+        return reader.decoder.bad(node.place, bad);
+    }
+    Some(timeout)
+}
+
+/// `watchdog = "0s"` and `"infinity"` mean none.
+fn watchdog(reader: &Reader<'_>, stop_timeout: Option<Duration>) -> Option<WatchdogSpec> {
+    let signal = reader.signal("watchdog-signal").unwrap_or(Signal::ABRT);
+    let abort_timeout = reader.duration("abort-timeout").unwrap_or(stop_timeout);
+    let timeout = reader.duration("watchdog").flatten().filter(|timeout| !timeout.is_zero())?;
+    Some(WatchdogSpec { timeout, signal, abort_timeout })
+}
+
+fn reload(
+    reader: &Reader<'_>,
+    has_command: bool,
+    start_timeout: Option<Duration>,
+) -> Option<ReloadSpec> {
+    reader.exclusive(&["reload-command", "reload-signal"], "a reload is one or the other");
+    let signal = reader.signal("reload-signal");
+    let timeout = reader.duration("reload-timeout").unwrap_or(start_timeout);
+    let how = if has_command { ReloadHow::Command } else { ReloadHow::Signal(signal?) };
+    Some(ReloadSpec { how, timeout })
+}
+
+fn notify_access(reader: &Reader<'_>, kind: Kind, watchdog: bool) -> NotifyAccess {
+    let needed = kind == Kind::Notify || watchdog;
+    let default = if needed { NotifyAccess::Main } else { NotifyAccess::None };
+    let choices = [
+        ("none", NotifyAccess::None),
+        ("main", NotifyAccess::Main),
+        ("exec", NotifyAccess::Exec),
+        ("all", NotifyAccess::All),
+    ];
+    let Some(access) = reader.choice("notify-access", &choices) else {
+        return default;
+    };
+    if needed
+        && access == NotifyAccess::None
+        && let Some(node) = reader.node("notify-access")
+    {
+        let bad = Bad::new("nobody could tell that the service is ready or alive");
+        let hint =
+            "a service of type notify or with a watchdog needs \"main\", \"exec\" or \"all\"";
+        reader.decoder.bad::<()>(node.place, bad.hint(hint));
+    }
+    access
+}
+
+/// Where a relative path of the spec begins.
+pub(super) fn spec_dir(directory: &Path, path: &Path) -> PathBuf {
+    let path = directory.join(path);
+    if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("/")).to_owned() }
+}
