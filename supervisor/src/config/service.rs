@@ -31,6 +31,7 @@ pub(super) struct Workshop<'a> {
     pub(super) sources: &'a Sources,
     pub(super) faults: &'a Faults,
     pub(super) daemon: &'a Daemon<'a>,
+    /// Where what no file says begins.
     pub(super) spec_dir: &'a Path,
     /// What every service inherits.
     pub(super) inherited: &'a BTreeMap<String, String>,
@@ -73,9 +74,10 @@ impl Workshop<'_> {
         } else {
             format!("[service.{}]", order.name)
         };
-        let builtins = self.builtins(&order);
+        let home = self.home(&order);
+        let builtins = self.builtins(&order, &home);
         let unread = Reader::new(order.table, title, self.decoder(None));
-        let (identity, environment) = self.surroundings(&order, &builtins, &unread);
+        let (identity, environment) = self.surroundings(&order, &home, &builtins, &unread);
         let scope = Scope {
             builtins: &builtins,
             layers: vec![&environment, &self.options.environment],
@@ -84,7 +86,7 @@ impl Workshop<'_> {
         };
         let reader = unread.with(self.decoder(Some(&scope)));
         reader.join(&unread);
-        let mut context = self.context(&reader);
+        let mut context = self.context(&reader, &home);
         context.identity = identity;
         context.environment.clone_from(&environment);
         self.service(&order, full_name, &reader, context)
@@ -156,6 +158,7 @@ impl Workshop<'_> {
     fn surroundings(
         &self,
         order: &Order<'_>,
+        home: &Path,
         builtins: &BTreeMap<&'static str, String>,
         unread: &Reader<'_>,
     ) -> (Option<Identity>, BTreeMap<String, String>) {
@@ -179,7 +182,7 @@ impl Workshop<'_> {
         let account = self.identities.account(&reader, self.options.uid);
         let files = reader
             .node("environment-files")
-            .map(|node| self.environment_files.read(node, self.spec_dir, &reader.decoder));
+            .map(|node| self.environment_files.read(node, home, &reader.decoder));
         let files = files.unwrap_or_default();
         unread.join(&reader);
 
@@ -198,9 +201,16 @@ impl Workshop<'_> {
         Decoder { faults: self.faults, sources: self.sources, scope }
     }
 
-    fn builtins(&self, order: &Order<'_>) -> BTreeMap<&'static str, String> {
+    /// The directory of the file that the service stands in: a file can be included from anywhere
+    /// with what lies beside it.
+    fn home(&self, order: &Order<'_>) -> PathBuf {
+        let file = self.sources.path(order.place.file()).map(|(path, _)| path);
+        file.and_then(Path::parent).unwrap_or(self.spec_dir).to_owned()
+    }
+
+    fn builtins(&self, order: &Order<'_>, home: &Path) -> BTreeMap<&'static str, String> {
         let mut builtins = BTreeMap::from([
-            ("SPEC_DIR", self.spec_dir.to_string_lossy().into_owned()),
+            ("SPEC_DIR", home.to_string_lossy().into_owned()),
             ("RUNTIME_DIR", self.daemon.config.runtime_dir.to_string_lossy().into_owned()),
         ]);
         if !order.defaults {
@@ -212,18 +222,18 @@ impl Workshop<'_> {
         builtins
     }
 
-    fn context(&self, reader: &Reader<'_>) -> Context {
+    fn context(&self, reader: &Reader<'_>, home: &Path) -> Context {
         let decoder = &reader.decoder;
-        let default = if self.options.uid == 0 { Path::new("/") } else { self.spec_dir };
+        let default = if self.options.uid == 0 { Path::new("/") } else { home };
         let directory = reader.node("working-directory");
         let stdin = reader.node("stdin").and_then(|node| match node.value.as_str() {
             Some("null") => None,
             Some("pty") => decoder.bad(node.place, not_supported("\"pty\"")),
-            Some(_) | None => decoder.path(node, self.spec_dir),
+            Some(_) | None => decoder.path(node, home),
         });
         Context {
             working_directory: directory
-                .and_then(|node| decoder.path(node, self.spec_dir))
+                .and_then(|node| decoder.path(node, home))
                 .unwrap_or_else(|| default.to_owned()),
             umask: umask(reader).unwrap_or(0o022),
             limits: limits::read(reader),
