@@ -38,6 +38,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use supervisor_engine::{ServiceId, ServiceSpec, Signal};
@@ -164,7 +165,8 @@ pub struct Context {
     /// File mode creation mask.
     pub umask: u32,
     /// The whole environment, but for what the daemon adds per start (`NOTIFY_SOCKET`, `MAINPID`…).
-    pub environment: BTreeMap<String, String>,
+    /// Services with the same environment share it.
+    pub environment: Arc<BTreeMap<String, String>>,
     /// Resource limits as `setrlimit(2)` takes them.
     pub limits: Vec<Limit>,
     /// What stdin is opened from; `None` is `/dev/null`.

@@ -58,7 +58,7 @@ pub(super) fn service(
         context: Context {
             working_directory: options.directory.clone(),
             umask: options.umask,
-            environment,
+            environment: environment.into(),
             inherit_stdin: true,
             ..Context::default()
         },

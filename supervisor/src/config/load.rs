@@ -1,5 +1,6 @@
 //! From files to a [`Config`], or to everything that is wrong with them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -120,6 +121,7 @@ fn assemble(
         inherited: &environment::inherited(&options.environment, daemon.clear_environment),
         identities: &identities,
         environment_files: &EnvironmentFiles::default(),
+        environments: RefCell::default(),
         incomplete,
     };
     check_defaults(&workshop, &sections.defaults);

@@ -1,7 +1,9 @@
 //! One `[service.NAME]` table as a [`ServiceConfig`].
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use supervisor_engine::{Kind, ReloadHow, ReloadSpec, ServiceSpec, Signal, WatchdogSpec};
@@ -37,6 +39,8 @@ pub(super) struct Workshop<'a> {
     pub(super) inherited: &'a BTreeMap<String, String>,
     pub(super) identities: &'a Identities,
     pub(super) environment_files: &'a EnvironmentFiles,
+    /// Each whole environment once: most services have the same.
+    pub(super) environments: RefCell<BTreeSet<Arc<BTreeMap<String, String>>>>,
     /// Whether parts of the spec could not be read, so that what is missing is no fault.
     pub(super) incomplete: bool,
 }
@@ -88,7 +92,7 @@ impl Workshop<'_> {
         reader.join(&unread);
         let mut context = self.context(&reader, &home);
         context.identity = identity;
-        context.environment.clone_from(&environment);
+        context.environment = self.share(environment.clone());
         self.service(&order, full_name, &reader, context)
     }
 
@@ -199,6 +203,16 @@ impl Workshop<'_> {
 
     fn decoder<'b>(&'b self, scope: Option<&'b Scope<'b>>) -> Decoder<'b> {
         Decoder { faults: self.faults, sources: self.sources, scope }
+    }
+
+    fn share(&self, environment: BTreeMap<String, String>) -> Arc<BTreeMap<String, String>> {
+        let mut environments = self.environments.borrow_mut();
+        if let Some(known) = environments.get(&environment) {
+            return Arc::clone(known);
+        }
+        let environment = Arc::new(environment);
+        environments.insert(Arc::clone(&environment));
+        environment
     }
 
     /// The directory of the file that the service stands in: a file can be included from anywhere

@@ -175,7 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_given_twice() {
+    fn several_names_may_be_given() {
+        let mut query = Query::parse(Some("match=a&match=&match=b%40*")).unwrap();
+        assert_eq!(query.matches(), ["a", "b@*"]);
+        query.end().unwrap();
+    }
+
+    #[test]
+    fn nothing_else_is_given_twice() {
         let error = Query::parse(Some("a=1&%61=2")).unwrap_err();
         assert_eq!(error, QueryError::Twice("a".into()));
     }

@@ -18,7 +18,7 @@ pub(super) fn context() -> Context {
     Context {
         working_directory: "/".into(),
         umask: 0o022,
-        environment: [path].into(),
+        environment: std::sync::Arc::new([path].into()),
         ..Context::default()
     }
 }

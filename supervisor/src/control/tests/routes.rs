@@ -118,7 +118,7 @@ async fn wrong_queries_never_reach_the_loop() {
     for path in [
         "/v1?x",
         "/v1/services?mtach=web",
-        "/v1/services?match=a&match=b",
+        "/v1/logs?tail=1&tail=2",
         "/v1/services?match=%zz",
         "/v1/services?match=%ff",
         "/v1/services/%",

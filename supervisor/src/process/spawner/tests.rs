@@ -3,6 +3,7 @@ use std::io::pipe;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
 use nix::errno::Errno;
@@ -48,8 +49,8 @@ fn write(path: &Path, text: &[u8], mode: u32) -> String {
 #[test]
 fn a_program_gets_arguments_environment_and_directory() {
     let mut context = context();
-    context.environment.insert("A".into(), "service".into());
-    context.environment.insert("B".into(), "service".into());
+    Arc::make_mut(&mut context.environment).insert("A".into(), "service".into());
+    Arc::make_mut(&mut context.environment).insert("B".into(), "service".into());
     context.working_directory = "/usr".into();
     let added = [("B", "start".to_owned()), ("C", "start".to_owned())];
     let extras = Extras { environment: &added, ..PLAIN };
@@ -67,7 +68,7 @@ fn a_program_gets_arguments_environment_and_directory() {
 
 #[test]
 fn a_program_starts_without_any_environment() {
-    let context = Context { environment: [].into(), ..context() };
+    let context = Context { environment: Arc::default(), ..context() };
     for mut spawner in spawners() {
         assert_eq!(output(&mut spawner, &["env"], &context, PLAIN).expect("starts"), "");
     }
@@ -249,7 +250,7 @@ fn a_missing_program_is_reported() {
         "exec: No such file or directory: /nowhere/x",
     );
     let mut context = context();
-    context.environment.insert("PATH".into(), "/nowhere:/etc/passwd".into());
+    Arc::make_mut(&mut context.environment).insert("PATH".into(), "/nowhere:/etc/passwd".into());
     assert_failure(
         &failure(&["sh"], &context),
         "exec",
@@ -273,7 +274,7 @@ fn the_path_of_the_service_is_searched_to_its_end() {
         }
         let path = format!("/nowhere:{}:{}", denied.display(), good.display());
         let mut context = context();
-        context.environment.insert("PATH".into(), path);
+        Arc::make_mut(&mut context.environment).insert("PATH".into(), path);
         let locked = write(&denied.join("it"), b"#!/bin/sh\n", 0o644);
         let message = format!("exec: Permission denied: {locked} (not executable)");
         assert_failure(&failure(&["it"], &context), "exec", libc::EACCES, &message);
@@ -372,7 +373,7 @@ fn what_c_cannot_express_is_reported() {
     refused(&["true", "a\0b"], &context(), "NUL byte in argument 1");
     refused(&["tr\0ue"], &context(), "NUL byte in argument 0");
     let mut changed = context();
-    changed.environment.insert("A".into(), "\0".into());
+    Arc::make_mut(&mut changed.environment).insert("A".into(), "\0".into());
     refused(&["true"], &changed, "NUL byte in environment variable A");
     let changed = Context { working_directory: "/\0".into(), ..context() };
     refused(&["true"], &changed, "NUL byte in working directory");
