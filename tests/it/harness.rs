@@ -23,10 +23,10 @@ pub(crate) use ctl::Output;
 pub(crate) use http::Response;
 pub(crate) use port::free_port;
 pub(crate) use process::{
-    alive, children, descendants, is_root, open_fds, process_state, send_signal,
+    alive, children, descendants, is_root, open_fds, process_state, send_signal, user,
 };
 pub(crate) use record::Happening;
-pub(crate) use require::{available, must};
+pub(crate) use require::{available, must, must_as_root};
 pub(crate) use wait::{DEADLINE, wait_until};
 
 /// Path of `supervisord`.
@@ -293,7 +293,7 @@ pub(crate) struct TestDir(tempfile::TempDir);
 impl TestDir {
     /// An empty one; services that run as another user may read and write it.
     pub(crate) fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("supervisor-").tempdir_in("/tmp").unwrap();
+        let dir = tempfile::Builder::new().prefix("sv-it-").tempdir_in("/tmp").unwrap();
         if is_root() {
             let record = dir.path().join("record");
             fs::write(&record, "").unwrap();
