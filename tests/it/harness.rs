@@ -36,8 +36,9 @@ pub(crate) const SUPERVISORCTL: &str = env!("CARGO_BIN_EXE_supervisorctl");
 /// Path of the scriptable service, `${FIXTURE}` in a spec.
 pub(crate) const FIXTURE: &str = env!("CARGO_BIN_EXE_fixture-service");
 
-/// Variable by which every process that descends from a test's daemon is known.
-const MARK: &str = "SUPERVISOR_TEST_DIR";
+/// Variable by which every process that descends from a test's daemon is known. Services inherit it;
+/// what begins with `SUPERVISOR_` they would not.
+const MARK: &str = "FIXTURE_DIR";
 
 /// How a daemon is started; made by [`Daemon::builder`].
 #[derive(Debug, Default)]

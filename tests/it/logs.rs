@@ -61,6 +61,7 @@ fn no_line_is_lost_when_a_service_ends() {
 fn what_is_written_last_is_kept_when_the_daemon_ends() {
     let mut daemon = Daemon::boot(
         r#"[service.web]
+        kill-mode = "mixed"
         command = ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done"]"#,
     );
     wait_text(&daemon, "log/web.log", "up\n");
