@@ -6,15 +6,11 @@ use std::process::Command;
 
 use supervisor_api::State;
 
-use crate::harness::{Daemon, Output, SUPERVISORCTL, available, is_root, must};
+use crate::harness::{Daemon, Output, SUPERVISORCTL, available, must_as_root, wait_until};
 
 /// Whether a process of another user can be had.
 fn can_change_user() -> bool {
-    must(
-        is_root() && available("setpriv", &["--version"]),
-        "root, or setpriv",
-        "run the tests as root with util-linux installed",
-    )
+    must_as_root(|| available("setpriv", &["--version"]), "setpriv", "install util-linux")
 }
 
 /// `supervisorctl` as the user `nobody`, from a place that it may read.
@@ -83,7 +79,7 @@ fn a_service_runs_as_the_user_that_its_spec_names() {
         command = ["sh", "-c", "id -u; id -G; echo $HOME $USER"]"#,
     );
     daemon.wait_state("web", State::Exited);
-    let text = crate::harness::wait_until("its output", &mut (), |()| {
+    let text = wait_until("its output", &mut (), |()| {
         let text = daemon.read("log/web.log");
         (text.lines().count() == 3).then_some(text)
     });

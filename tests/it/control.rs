@@ -87,9 +87,9 @@ fn one_service_is_shown_with_its_place_relations_and_runs() {
 #[test]
 fn an_unknown_service_is_answered_with_the_closest_name() {
     let daemon = boot();
-    let error = assert_refused(&daemon.http().get("/v1/services/wbe"), ErrorCode::UnknownService);
-    assert_eq!(error.error.details, ["web"]);
-    let request = json!({ "verb": "start", "targets": ["wbe"], "wait": true });
+    let error = assert_refused(&daemon.http().get("/v1/services/weeb"), ErrorCode::UnknownService);
+    assert!(error.error.details.contains(&"web".to_owned()), "{error:?}");
+    let request = json!({ "verb": "start", "targets": ["weeb"], "wait": true });
     let answer = daemon.http().post("/v1/operations", &request);
     assert_refused(&answer, ErrorCode::UnknownService);
 }

@@ -23,10 +23,10 @@ pub(crate) use ctl::Output;
 pub(crate) use http::Response;
 pub(crate) use port::free_port;
 pub(crate) use process::{
-    alive, children, descendants, is_root, open_fds, process_state, send_signal,
+    alive, children, descendants, is_root, open_fds, process_state, send_signal, user,
 };
 pub(crate) use record::Happening;
-pub(crate) use require::{available, must};
+pub(crate) use require::{available, must, must_as_root};
 pub(crate) use wait::{DEADLINE, wait_until};
 
 /// Path of `supervisord`.
@@ -36,8 +36,9 @@ pub(crate) const SUPERVISORCTL: &str = env!("CARGO_BIN_EXE_supervisorctl");
 /// Path of the scriptable service, `${FIXTURE}` in a spec.
 pub(crate) const FIXTURE: &str = env!("CARGO_BIN_EXE_fixture-service");
 
-/// Variable by which every process that descends from a test's daemon is known.
-const MARK: &str = "SUPERVISOR_TEST_DIR";
+/// Variable by which every process that descends from a test's daemon is known. Services inherit it;
+/// what begins with `SUPERVISOR_` they would not.
+const MARK: &str = "FIXTURE_DIR";
 
 /// How a daemon is started; made by [`Daemon::builder`].
 #[derive(Debug, Default)]
@@ -293,7 +294,7 @@ pub(crate) struct TestDir(tempfile::TempDir);
 impl TestDir {
     /// An empty one; services that run as another user may read and write it.
     pub(crate) fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("supervisor-").tempdir_in("/tmp").unwrap();
+        let dir = tempfile::Builder::new().prefix("sv-it-").tempdir_in("/tmp").unwrap();
         if is_root() {
             let record = dir.path().join("record");
             fs::write(&record, "").unwrap();

@@ -6,8 +6,8 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::harness::{
-    Daemon, SUPERVISORD, TestDir, available, children, descendants, is_root, must, process_state,
-    send_signal, supervisord, wait_until,
+    Daemon, FIXTURE, SUPERVISORD, TestDir, available, children, descendants, must_as_root,
+    process_state, send_signal, supervisord, wait_until,
 };
 
 /// Starts `supervisord -- COMMAND` without a spec, in an empty directory.
@@ -21,10 +21,10 @@ fn init(command: &[&str]) -> Daemon {
 /// The same as process 1 of a pid namespace of its own; `None` where that cannot be had.
 fn init_as_pid_1(command: &[&str]) -> Option<Daemon> {
     let unshare = ["--pid", "--fork", "--mount-proc", "--kill-child"];
-    if !must(
-        is_root() && available("unshare", &[&unshare[..], &["true"]].concat()),
-        "the right to make a pid namespace",
-        "run the tests as root with util-linux installed",
+    if !must_as_root(
+        || available("unshare", &[&unshare[..], &["true"]].concat()),
+        "unshare, or the right to make a pid namespace",
+        "install util-linux; in a container add CAP_SYS_ADMIN",
     ) {
         return None;
     }
@@ -75,8 +75,7 @@ fn the_output_of_the_command_is_the_output_of_the_init() {
 
 #[test]
 fn signals_are_forwarded_to_the_command() {
-    let fixture = crate::harness::FIXTURE;
-    let mut daemon = init(&[fixture, "app", "--term-exit", "5"]);
+    let mut daemon = init(&[FIXTURE, "app", "--term-exit", "5"]);
     daemon.wait_record("start", "app", 1);
     for (count, signal) in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2].iter().enumerate() {
         daemon.signal(*signal);
@@ -88,9 +87,8 @@ fn signals_are_forwarded_to_the_command() {
 
 #[test]
 fn the_end_of_the_command_ends_everything_else() {
-    let fixture = crate::harness::FIXTURE;
     let mut daemon =
-        init(&[fixture, "app", "--child", "", "--daemon", "", "--await", "gate", "--exit", "3"]);
+        init(&[FIXTURE, "app", "--child", "", "--daemon", "", "--await", "gate", "--exit", "3"]);
     daemon.wait_record("start", "app.daemon.child", 1);
     daemon.wait_record("start", "app.child", 1);
     daemon.open("gate");
@@ -123,8 +121,7 @@ fn as_process_1_the_status_of_the_command_is_the_status_of_the_init() {
 
 #[test]
 fn process_1_forwards_term() {
-    let fixture = crate::harness::FIXTURE;
-    let Some(mut daemon) = init_as_pid_1(&[fixture, "app", "--term-exit", "5"]) else { return };
+    let Some(mut daemon) = init_as_pid_1(&[FIXTURE, "app", "--term-exit", "5"]) else { return };
     daemon.wait_record("start", "app", 1);
     send_signal(pid_1(&daemon), Signal::SIGTERM);
     assert_eq!(daemon.wait_exit(), 5);
@@ -133,8 +130,7 @@ fn process_1_forwards_term() {
 
 #[test]
 fn process_1_reaps_orphans() {
-    let fixture = crate::harness::FIXTURE;
-    let command = [fixture, "app", "--daemon", "--await orphan --exit 0", "--await", "gate"];
+    let command = [FIXTURE, "app", "--daemon", "--await orphan --exit 0", "--await", "gate"];
     let Some(mut daemon) = init_as_pid_1(&command) else { return };
     daemon.wait_record("start", "app.daemon.child", 1);
     let before = descendants(pid_1(&daemon)).len();

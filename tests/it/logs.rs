@@ -61,6 +61,7 @@ fn no_line_is_lost_when_a_service_ends() {
 fn what_is_written_last_is_kept_when_the_daemon_ends() {
     let mut daemon = Daemon::boot(
         r#"[service.web]
+        kill-mode = "mixed"
         command = ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done"]"#,
     );
     wait_text(&daemon, "log/web.log", "up\n");
@@ -133,19 +134,19 @@ fn a_file_that_grew_is_rotated() {
         command = "${FIXTURE} ${SERVICE} --count 1000"
         log = { rotate-size = "4KiB", rotate-keep = 2 }"#,
     );
-    wait_until("the last line", &mut (), |()| {
-        daemon.read("log/web.log").ends_with("line 1000\n").then_some(())
+    let files = wait_until("the last line", &mut (), |()| {
+        let files: Vec<String> = ["web.log.2", "web.log.1", "web.log"]
+            .iter()
+            .map(|name| daemon.read(&format!("log/{name}")))
+            .filter(|text| !text.is_empty())
+            .collect();
+        files.last()?.ends_with("line 1000\n").then_some(files)
     });
-    let names: Vec<_> = std::fs::read_dir(daemon.path("log"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with("web.log"))
-        .collect();
-    assert_eq!(names.len(), 3, "{names:?}");
-    for name in names {
-        let text = daemon.read(&format!("log/{name}"));
-        assert!(text.starts_with("line ") && text.ends_with('\n'), "{name}: a line is torn");
+    assert!(files.len() > 1, "it was not rotated");
+    for text in files {
+        assert!(text.starts_with("line ") && text.ends_with('\n'), "a line is torn");
     }
+    assert!(!daemon.path("log/web.log.3").exists());
 }
 
 #[test]
@@ -170,10 +171,16 @@ fn ctl_shows_the_last_lines_and_follows() {
 
 #[test]
 fn a_log_that_cannot_be_written_does_not_stop_the_service() {
+    // Behind a symbolic link, lest a fault in rotation harms the device.
     let daemon = Daemon::boot(
-        r#"[service.web]
+        r#"
+        [service.link]
+        type = "oneshot"
+        command = "ln -s /dev/full ${DIR}/full.log"
+        [service.web]
+        requires = ["link"]
         command = "${FIXTURE} ${SERVICE} --count 5000 --touch ${DIR}/done"
-        log = "/dev/full""#,
+        log = "${DIR}/full.log""#,
     );
     wait_until("the service to have printed everything", &mut (), |()| {
         daemon.path("done").exists().then_some(())

@@ -7,14 +7,9 @@ use std::path::Path;
 use serde_json::json;
 use supervisor_api::{ReportService, ShutdownMessage, State};
 
-use crate::harness::{DEADLINE, Daemon, Happening, available, free_port, is_root, must};
+use crate::harness::{DEADLINE, Daemon, Happening, available, free_port, must, user};
 
 const REMEDY: &str = "run scripts/install-test-services";
-
-/// The user that the program shall run as: as root `nobody`, else who we are.
-fn user() -> String {
-    if is_root() { "nobody".to_owned() } else { nix::unistd::geteuid().to_string() }
-}
 
 /// Shuts down and answers how `name` was stopped.
 fn shut_down(daemon: &mut Daemon, name: &str) -> ReportService {

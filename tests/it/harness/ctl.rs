@@ -79,14 +79,9 @@ impl Follower {
     /// Waits until it has printed this.
     pub(crate) fn wait_for(&mut self, text: &str) {
         wait_until(&format!("{text:?} on stdout"), self, |follower| {
-            follower.shows(text).then_some(())
+            follower.file.read_to_string(&mut follower.seen).unwrap();
+            follower.seen.contains(text).then_some(())
         });
-    }
-
-    /// Whether it has printed this by now.
-    pub(crate) fn shows(&mut self, text: &str) -> bool {
-        self.file.read_to_string(&mut self.seen).unwrap();
-        self.seen.contains(text)
     }
 }
 

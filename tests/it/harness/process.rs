@@ -17,6 +17,11 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// The user that an unprivileged program shall run as: as root `nobody`, else who we are.
+pub(crate) fn user() -> String {
+    if is_root() { "nobody".to_owned() } else { nix::unistd::geteuid().to_string() }
+}
+
 /// Sends a signal; a process that is gone already is no fault.
 pub(crate) fn send_signal(pid: i32, signal: Signal) {
     assert!(pid > 1, "no test signals process {pid}");
