@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::args::Args;
 use crate::clock::Wall;
 use crate::config::load::{LoadOptions, load};
-use crate::config::{Config, Console, Limit, LoadError};
+use crate::config::{Config, Console, Limit, LoadError, NotifyAccess, ServiceConfig};
 use crate::control::{BindError, ControlListener, serve};
 use crate::logs::Logs;
 use crate::runtime::{Ended, Parts, run};
@@ -137,7 +137,11 @@ async fn serve_until_down(
         let listener = ControlListener::bind(&control.socket, control.mode, control.group)?;
         server = Some(serve(listener, calls_in, Uid::effective().as_raw()));
     }
-    make_dir(&notify_dir, 0o711)?;
+    // A container with a read-only root may have nowhere to put it, and no use for it.
+    let notifies = |service: &ServiceConfig| service.notify_access != NotifyAccess::None;
+    if config.services.iter().any(notifies) {
+        make_dir(&notify_dir, 0o711)?;
+    }
     let specs = config.services.iter().map(|service| service.spec.clone()).collect();
     let seed = u64::from_str_radix(&boot_id, 16).unwrap_or(1);
     let engine = Engine::new(specs, seed).map_err(|_| {

@@ -178,7 +178,7 @@ mod tests {
     fn several_names_may_be_given() {
         let mut query = Query::parse(Some("match=a&match=&match=b%40*")).unwrap();
         assert_eq!(query.matches(), ["a", "b@*"]);
-        query.end().unwrap();
+        assert_eq!(query.finish(), Ok(()));
     }
 
     #[test]
