@@ -7,11 +7,12 @@ use crate::graph::{Graph, Hop};
 use crate::id::{Invocation, OperationId, ServiceId};
 use crate::input::{Report, Request};
 use crate::moment::Moment;
-use crate::operation::{Aim, Operation, Operations, Outcome};
+use crate::operation::{Operation, Operations};
 use crate::restart::Jitter;
-use crate::service::{Goal, Service};
+use crate::service::Service;
 use crate::spec::ServiceSpec;
-use crate::state::{FailReason, State, Step};
+use crate::standing::Tally;
+use crate::state::State;
 use crate::transition::{Cause, Run, Transition};
 
 /// All services and what is to become of them. See the crate's documentation for how to drive it.
@@ -39,6 +40,8 @@ pub struct Engine {
 pub(crate) struct Shutdown {
     /// When everything is killed that is still there.
     pub(crate) deadline: Option<Moment>,
+    /// Whether that has happened: then order does not count any more.
+    pub(crate) overdue: bool,
 }
 
 /// When the engine wants to be called, and for whom.
@@ -56,8 +59,11 @@ impl Engine {
     /// Answers the cycles if the order of the services has any.
     pub fn new(specs: Vec<ServiceSpec>, seed: u64) -> Result<Self, Vec<Vec<Hop>>> {
         let graph = Graph::new(&specs)?;
+        let services = (0..).map(ServiceId).zip(specs);
+        let services =
+            services.map(|(id, spec)| Service::new(spec, Tally::at_first(id, &graph))).collect();
         Ok(Self {
-            services: specs.into_iter().map(Service::new).collect(),
+            services,
             graph,
             operations: Operations::default(),
             jitter: Jitter::new(seed),
@@ -101,7 +107,7 @@ impl Engine {
         if let Some(shutdown) = &mut self.shutdown
             && shutdown.deadline.is_some_and(|deadline| deadline <= now)
         {
-            shutdown.deadline = None;
+            *shutdown = Shutdown { deadline: None, overdue: true };
             self.kill_everything(now);
             self.settle(now);
         }
@@ -113,6 +119,7 @@ impl Engine {
         let shutdown = self
             .shutdown
             .and_then(|shutdown| shutdown.deadline)
+            .filter(|_| !self.live.is_empty())
             .map(|at| Wake { at, service: None });
         service.into_iter().chain(shutdown).min_by_key(|wake| wake.at)
     }
@@ -170,9 +177,10 @@ impl Engine {
         Some(self.shutdown?.deadline? - now)
     }
 
-    /// Whether a shutdown was asked for and nothing is live any more.
+    /// Whether a shutdown was asked for and nothing is live any more but what is stuck.
     pub fn is_down(&self) -> bool {
-        self.shutdown.is_some() && !self.services.iter().any(|service| service.state.is_live())
+        let gone = |service: &Service| !service.state.is_live() || service.state.is_stuck();
+        self.shutdown.is_some() && self.services.iter().all(gone)
     }
 
     pub(crate) fn get(&self, id: ServiceId) -> &Service {
@@ -195,7 +203,7 @@ impl Engine {
     }
 
     /// Changes the state of a service: the only place that does. Keeps the index of deadlines,
-    /// tells observers, wakes the neighbours and follows up the operations.
+    /// tells observers and follows up the operations.
     pub(crate) fn enter(&mut self, id: ServiceId, state: State, cause: Cause, now: Moment) {
         self.enter_with(id, state, cause, None, now);
     }
@@ -209,8 +217,8 @@ impl Engine {
         run: Option<Run>,
         now: Moment,
     ) {
+        let old = self.change(id, |service| std::mem::replace(&mut service.state, state));
         let service = &mut self.services[id.index()];
-        let old = std::mem::replace(&mut service.state, state);
         let (from, to) = (old.status(), service.state.status());
         if from != to {
             service.since = now;
@@ -236,11 +244,6 @@ impl Engine {
             cause,
             ended,
         });
-        self.dirty.insert(id);
-        if from != to {
-            self.dirty.extend(self.graph.node(id).predecessors.iter().copied());
-            self.dirty.extend(self.graph.node(id).successors.iter().copied());
-        }
         self.follow_up(id, now);
     }
 
@@ -256,119 +259,9 @@ impl Engine {
         }
     }
 
-    /// Ends the items of operations that this service's state decides.
-    fn follow_up(&mut self, id: ServiceId, now: Moment) {
-        for operation in std::mem::take(&mut self.get_mut(id).operations) {
-            let Some(item) = self.operations.item(operation, id) else { continue };
-            let aim = item.aim;
-            let Some(outcome) = outcome(aim, &self.get(id).state) else {
-                if matches!(aim, Aim::Cycle { .. }) && self.get(id).state == State::Waiting {
-                    self.operations.set_aim(operation, id, Aim::Cycle { was_down: true });
-                }
-                self.get_mut(id).operations.push(operation);
-                continue;
-            };
-            let failed = matches!(outcome, Outcome::Failed(_));
-            self.operations.resolve(operation, id, outcome, now);
-            if failed {
-                self.fail_items_waiting_for(operation, id, now);
-            }
-        }
-    }
-
-    /// What waits for a service that failed to come up goes on waiting if that one is tried again,
-    /// but the operation has its answer.
-    fn fail_items_waiting_for(&mut self, operation: OperationId, failed: ServiceId, now: Moment) {
-        let mut open = vec![failed];
-        while let Some(cause) = open.pop() {
-            for dependent in self.graph.node(cause).stops_with.clone() {
-                let waits = self.get(dependent).state == State::Waiting
-                    && self.graph.node(dependent).required.contains(&(cause, true));
-                if waits && self.get(dependent).operations.contains(&operation) {
-                    self.get_mut(dependent).operations.retain(|other| *other != operation);
-                    let outcome = Outcome::Failed(FailReason::Dependency(cause));
-                    self.operations.resolve(operation, dependent, outcome, now);
-                    open.push(dependent);
-                }
-            }
-        }
-    }
-
-    /// Ends the items of operations that a new goal contradicts.
-    pub(crate) fn supersede(
-        &mut self,
-        id: ServiceId,
-        contradicted: impl Fn(Aim) -> bool,
-        now: Moment,
-    ) {
-        for operation in std::mem::take(&mut self.get_mut(id).operations) {
-            match self.operations.item(operation, id) {
-                Some(item) if contradicted(item.aim) => {
-                    self.operations.resolve(operation, id, Outcome::Superseded, now);
-                }
-                Some(_) => self.get_mut(id).operations.push(operation),
-                None => {}
-            }
-        }
-    }
-
     fn advance(&mut self, now: Moment) {
         debug_assert!(now >= self.now, "the time that is passed in never goes back");
         debug_assert!(self.actions.is_empty(), "all actions are taken before the next input");
         self.now = now;
-    }
-}
-
-/// What a state means for an item that waits for `aim`; `None`: it goes on waiting.
-fn outcome(aim: Aim, state: &State) -> Option<Outcome> {
-    let stuck = matches!(state, State::Stopping(stopping) if stopping.step == Step::Stuck);
-    match aim {
-        Aim::Up | Aim::Cycle { was_down: true } => match state {
-            State::Running(_) | State::Reloading(_) | State::Exited(_) => Some(match aim {
-                Aim::Cycle { .. } => Outcome::Restarted,
-                Aim::Up | Aim::Down | Aim::Reload { .. } | Aim::None => Outcome::Started,
-            }),
-            State::Backoff(backoff) => {
-                Some(Outcome::Failed(FailReason::Ended(backoff.ending.clone())))
-            }
-            State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
-            State::Stopped(_) => Some(Outcome::Superseded),
-            State::Stopping(_) if stuck => Some(Outcome::Stuck),
-            State::Waiting | State::Starting(_) | State::Stopping(_) => None,
-        },
-        Aim::Cycle { was_down: false } => match state {
-            State::Stopping(_) if stuck => Some(Outcome::Stuck),
-            State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
-            State::Stopped(_)
-            | State::Waiting
-            | State::Starting(_)
-            | State::Running(_)
-            | State::Reloading(_)
-            | State::Stopping(_)
-            | State::Backoff(_)
-            | State::Exited(_) => None,
-        },
-        Aim::Down if stuck => Some(Outcome::Stuck),
-        Aim::Down => state.is_at_rest().then_some(Outcome::Stopped),
-        Aim::Reload { begun: _ } => match state {
-            State::Waiting | State::Starting(_) | State::Running(_) | State::Reloading(_) => None,
-            State::Backoff(backoff) => {
-                Some(Outcome::Failed(FailReason::Ended(backoff.ending.clone())))
-            }
-            State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
-            State::Stopped(_) | State::Stopping(_) | State::Exited(_) => Some(Outcome::NotRunning),
-        },
-        Aim::None => None,
-    }
-}
-
-impl Engine {
-    /// What is wanted of a service, changed; its neighbours have a look.
-    pub(crate) fn set_goal(&mut self, id: ServiceId, goal: Goal) {
-        if std::mem::replace(&mut self.get_mut(id).goal, goal) != goal {
-            self.dirty.insert(id);
-            self.dirty.extend(self.graph.node(id).predecessors.iter().copied());
-            self.dirty.extend(self.graph.node(id).successors.iter().copied());
-        }
     }
 }

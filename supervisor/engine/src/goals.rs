@@ -14,6 +14,7 @@ use crate::moment::Moment;
 use crate::operation::{Aim, Item, Outcome, Verb};
 use crate::service::Goal;
 use crate::signal::Signal;
+use crate::standing::Look;
 use crate::state::{FailReason, StartPhase, State, StopCause};
 use crate::transition::Cause;
 
@@ -53,63 +54,60 @@ impl Engine {
         }
     }
 
-    /// Registers an operation with the services that it waits for.
-    fn begin(&mut self, verb: Verb, items: Vec<Item>, now: Moment) -> OperationId {
-        let pending: Vec<ServiceId> =
-            items.iter().filter(|item| item.outcome.is_none()).map(|item| item.service).collect();
-        let operation = self.operations.begin(verb, items, now);
-        for id in pending {
-            self.get_mut(id).operations.push(operation);
-        }
-        operation
-    }
-
     /// These, and what they need, are to be up.
     fn want_up(&mut self, named: &[ServiceId], items: &mut Vec<Item>, now: Moment) {
         if self.is_shutting_down() {
             items.extend(unique(named).map(|id| done(id, Outcome::Superseded)));
             return;
         }
-        let pulled = self.graph.pulled_by(named);
+        for id in unique(named) {
+            let item = self.raise(id, true, now);
+            items.push(item);
+        }
         let asked: BTreeSet<ServiceId> = named.iter().copied().collect();
-        for id in unique(named).chain(pulled.difference(&asked).copied().collect::<Vec<_>>()) {
-            let named = asked.contains(&id);
-            self.supersede(id, |aim| aim == Aim::Down, now);
-            let service = self.get(id);
-            if service.state.is_up() && service.goal != Goal::Cycle {
-                // A stop that has not begun yet is called off.
+        for id in self.graph.pulled_by(named).difference(&asked) {
+            let item = self.raise(*id, false, now);
+            items.extend(Some(item).filter(|item| item.outcome.is_none()));
+        }
+    }
+
+    /// This service is to be up.
+    fn raise(&mut self, id: ServiceId, named: bool, now: Moment) -> Item {
+        self.supersede(id, |aim| aim == Aim::Down, now);
+        let service = self.get(id);
+        if service.state.is_up() && service.goal != Goal::Cycle {
+            // A stop that has not begun yet is called off.
+            self.set_goal(id, Goal::Up);
+            return done(id, Outcome::AlreadyUp);
+        }
+        if named {
+            self.get_mut(id).forgive();
+        }
+        let mut aim = Aim::Up;
+        match &self.get(id).state {
+            // It goes all the way down first, and then comes up again.
+            State::Stopping(_) => self.set_goal(id, Goal::Cycle),
+            state if state.is_at_rest() || matches!(state, State::Backoff(_)) => {
                 self.set_goal(id, Goal::Up);
-                if named {
-                    items.push(done(id, Outcome::AlreadyUp));
-                }
-                continue;
+                self.enter(id, State::Waiting, Cause::Requested, now);
             }
-            if named {
-                self.get_mut(id).forgive();
-            }
-            items.push(Item { service: id, named, aim: Aim::Up, outcome: None });
-            match &self.get(id).state {
-                // It goes all the way down first, and then comes up again.
-                State::Stopping(_) => self.set_goal(id, Goal::Cycle),
-                state if state.is_at_rest() || matches!(state, State::Backoff(_)) => {
+            State::Stopped(_)
+            | State::Waiting
+            | State::Starting(_)
+            | State::Running(_)
+            | State::Reloading(_)
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => {
+                // A restart that has not begun its stop yet goes on.
+                if self.get(id).goal == Goal::Cycle {
+                    aim = Aim::Cycle { was_down: false };
+                } else {
                     self.set_goal(id, Goal::Up);
-                    self.enter(id, State::Waiting, Cause::Requested, now);
-                }
-                State::Stopped(_)
-                | State::Waiting
-                | State::Starting(_)
-                | State::Running(_)
-                | State::Reloading(_)
-                | State::Backoff(_)
-                | State::Exited(_)
-                | State::Failed(_) => {
-                    // A restart that has not begun its stop yet goes on.
-                    if self.get(id).goal != Goal::Cycle {
-                        self.set_goal(id, Goal::Up);
-                    }
                 }
             }
         }
+        Item { service: id, named, aim, outcome: None }
     }
 
     /// These, and what cannot be without them, are to be down.
@@ -131,7 +129,7 @@ impl Engine {
             } else {
                 items.push(Item { service: id, named, aim: Aim::Down, outcome: None });
             }
-            self.set_goal(id, Goal::Down { cause, force });
+            self.want_gone(id, cause, force);
         }
         self.begin(Verb::Stop, items, now)
     }
@@ -146,53 +144,40 @@ impl Engine {
         let mut to_start = Vec::new();
         for (id, cause) in self.with_dependents(named, no_dependents) {
             let named = cause == StopCause::Requested;
-            let service = self.get(id);
-            // What is down, or on its way there for good, is only started if it was named.
-            let for_good = matches!(service.goal, Goal::Down { .. });
-            if service.state.is_at_rest() || for_good {
-                if named {
-                    to_start.push(id);
-                }
+            let state = &self.get(id).state;
+            let for_good = matches!(self.get(id).goal, Goal::Down { .. });
+            let down = state.is_at_rest() || for_good && matches!(state, State::Stopping(_));
+            // What is down, or on its way there for good, comes up only if it was named.
+            if named && down {
+                to_start.push(id);
+            }
+            if down || for_good && !named {
                 continue;
             }
             if named {
                 self.get_mut(id).forgive();
             }
-            let aim = Aim::Cycle { was_down: self.get(id).state == State::Waiting };
+            self.supersede(id, |aim| aim == Aim::Down, now);
+            let was_down = self.get(id).state == State::Waiting;
+            let aim = Aim::Cycle { was_down };
             items.push(Item { service: id, named, aim, outcome: None });
-            if self.get(id).state != State::Waiting {
+            if !was_down {
                 self.set_goal(id, Goal::Cycle);
             }
         }
-        let running: Vec<ServiceId> =
+        let named: Vec<ServiceId> =
             items.iter().filter(|item| item.named).map(|item| item.service).collect();
         self.want_up(&to_start, &mut items, now);
-        self.want_up_what_is_needed_by(&running, &mut items, now);
-        self.begin(Verb::Restart, items, now)
-    }
-
-    /// What is restarted needs what it requires, also if that is down now.
-    fn want_up_what_is_needed_by(
-        &mut self,
-        services: &[ServiceId],
-        items: &mut Vec<Item>,
-        now: Moment,
-    ) {
+        // What is restarted needs what it requires, also if that is down or on its way there.
         let listed: BTreeSet<ServiceId> = items.iter().map(|item| item.service).collect();
-        let needed: Vec<ServiceId> = self
-            .graph
-            .pulled_by(services)
-            .into_iter()
-            .filter(|id| !listed.contains(id) && self.get(*id).state.is_at_rest())
-            .collect();
-        let mut pulled = Vec::new();
-        self.want_up(&needed, &mut pulled, now);
-        items.extend(
-            pulled
-                .into_iter()
-                .filter(|item| !listed.contains(&item.service))
-                .map(|item| Item { named: false, ..item }),
-        );
+        for id in self.graph.pulled_by(&named).difference(&listed) {
+            let service = self.get(*id);
+            if service.state.is_at_rest() || matches!(service.goal, Goal::Down { .. }) {
+                let item = self.raise(*id, false, now);
+                items.extend(Some(item).filter(|item| item.outcome.is_none()));
+            }
+        }
+        self.begin(Verb::Restart, items, now)
     }
 
     fn want_reload(&mut self, named: &[ServiceId], now: Moment) -> OperationId {
@@ -272,8 +257,10 @@ impl Engine {
 
     fn shut_down(&mut self, within: Option<Duration>, force: bool, now: Moment) -> OperationId {
         let asked = now.after(within);
-        let running = self.shutdown.and_then(|shutdown| shutdown.deadline);
-        self.shutdown = Some(Shutdown { deadline: asked.into_iter().chain(running).min() });
+        let (running, overdue) =
+            self.shutdown.map_or((None, false), |shutdown| (shutdown.deadline, shutdown.overdue));
+        let deadline = asked.into_iter().chain(running).min();
+        self.shutdown = Some(Shutdown { deadline, overdue });
         let mut items = Vec::new();
         let cause = StopCause::Shutdown;
         for index in 0..self.services.len() {
@@ -282,10 +269,15 @@ impl Engine {
             if !self.get(id).state.is_at_rest() {
                 items.push(Item { service: id, named: true, aim: Aim::Down, outcome: None });
             }
-            let was_forced = matches!(self.get(id).goal, Goal::Down { force: true, .. });
-            self.set_goal(id, Goal::Down { cause, force: force || was_forced });
+            self.want_gone(id, cause, force);
         }
         self.begin(Verb::Shutdown, items, now)
+    }
+
+    /// A stop that was to be forced remains so.
+    fn want_gone(&mut self, id: ServiceId, cause: StopCause, force: bool) {
+        let was_forced = matches!(self.get(id).goal, Goal::Down { force: true, .. });
+        self.set_goal(id, Goal::Down { cause, force: force || was_forced });
     }
 
     /// The shutdown's time is up: order does not count any more.
@@ -374,6 +366,7 @@ impl Engine {
                     Verdict::Fail(dependency) => {
                         let reason = FailReason::Dependency(dependency);
                         self.enter(id, State::Failed(reason.clone()), Cause::Failed(reason), now);
+                        self.take_down_bound(id, false, now);
                     }
                 }
             }
@@ -394,7 +387,7 @@ impl Engine {
             (State::Starting(starting), Goal::Down { .. } | Goal::Cycle)
                 if starting.phase == StartPhase::Exec => {}
             (state, Goal::Down { .. } | Goal::Cycle) if state.is_live() => {
-                if self.first_in_the_way_of_stop(id).is_none() {
+                if self.may_stop(id) {
                     self.begin_stop(id, now);
                 }
             }
@@ -402,79 +395,31 @@ impl Engine {
         }
     }
 
-    /// The first service that has to be gone before this one may be stopped.
-    pub(crate) fn first_in_the_way_of_stop(&self, id: ServiceId) -> Option<ServiceId> {
-        self.graph
-            .successors(id)
-            .iter()
-            .copied()
-            .find(|later| self.get(*later).goes_down() && self.get(*later).state.is_live())
-    }
-
     /// Whom a waiting service waits for.
     pub(crate) fn waits_for(&self, id: ServiceId) -> impl Iterator<Item = ServiceId> {
-        let required = &self.graph.node(id).required;
-        self.graph.predecessors(id).iter().copied().filter(move |on| {
-            let needed = required.iter().any(|(id, ordered)| id == on && *ordered);
-            self.look_at(*on, needed) == Look::Coming
-        })
+        let predecessors = self.graph.predecessors(id).iter().copied();
+        predecessors.filter(move |on| self.look_at(*on, id) == Look::Coming)
     }
 
     fn verdict(&self, id: ServiceId) -> Verdict {
-        let required = &self.graph.node(id).required;
-        let mut verdict = Verdict::Go;
-        for on in self.graph.predecessors(id) {
-            let needed = required.iter().any(|(id, ordered)| id == on && *ordered);
-            match self.look_at(*on, needed) {
-                Look::Fine => {}
-                Look::Coming => verdict = Verdict::Wait,
-                Look::Hopeless => return Verdict::Fail(*on),
-            }
-        }
-        verdict
-    }
-
-    /// What a service looks like to one that waits for it.
-    fn look_at(&self, on: ServiceId, needed: bool) -> Look {
-        let service = self.get(on);
-        let hopeless = if needed { Look::Hopeless } else { Look::Fine };
-        match &service.state {
-            State::Waiting | State::Starting(_) | State::Stopping(_) => Look::Coming,
-            State::Running(_) | State::Reloading(_) => {
-                if service.goes_down() {
-                    Look::Coming
-                } else {
-                    Look::Fine
-                }
-            }
-            State::Exited(exited) if exited.held.is_some() => {
-                if service.goes_down() {
-                    Look::Coming
-                } else {
-                    Look::Fine
-                }
-            }
-            // Who merely likes to have it does not wait for a second try.
-            State::Backoff(_) => {
-                if needed {
-                    Look::Coming
-                } else {
-                    Look::Fine
-                }
-            }
-            State::Stopped(_) | State::Exited(_) | State::Failed(_) => {
-                // Already asked to come up again, just not seen to yet.
-                if service.goal == Goal::Cycle { Look::Coming } else { hopeless }
-            }
+        let tally = self.get(id).tally;
+        let hopeless = |on: &&ServiceId| self.look_at(**on, id) == Look::Hopeless;
+        if tally.hopeless > 0
+            && let Some(dependency) = self.graph.predecessors(id).iter().find(hopeless)
+        {
+            Verdict::Fail(*dependency)
+        } else if tally.coming > 0 {
+            Verdict::Wait
+        } else {
+            Verdict::Go
         }
     }
-}
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
-    Fine,
-    Coming,
-    Hopeless,
+    /// Whether nothing has to be gone before this one may be stopped.
+    fn may_stop(&self, id: ServiceId) -> bool {
+        let overdue = self.shutdown.is_some_and(|shutdown| shutdown.overdue);
+        self.get(id).tally.in_the_way == 0 || overdue
+    }
 }
 
 /// An item that ended as it began.

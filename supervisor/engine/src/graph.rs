@@ -104,6 +104,11 @@ impl Graph {
         &self.node(id).successors
     }
 
+    /// Whether `dependent` requires `on` and waits for it.
+    pub(crate) fn waits_in_need(&self, dependent: ServiceId, on: ServiceId) -> bool {
+        self.node(dependent).required.binary_search(&(on, true)).is_ok()
+    }
+
     /// `seeds` and everything that starting them starts, sorted.
     pub fn pulled_by(&self, seeds: &[ServiceId]) -> BTreeSet<ServiceId> {
         self.closure(seeds, |node, visit| {

@@ -25,9 +25,12 @@
 //! - after `handle_timeout(now)` no deadline lies at or before `now`;
 //! - when all is stopped no timer is armed.
 //!
+//! What not even `KILL` could end, or what may not be killed, is *stuck*: nothing more is tried, it
+//! holds up nobody, and whoever requires it fails.
+//!
 //! Where to find what: [`State`] is what a service is doing; `goals` turns requests into starts and
 //! stops; `lifecycle` is the way up; `stopping` the way down; `restart` what follows an end by
-//! itself; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
+//! itself; `standing` what neighbours wait for; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
 //!
 //! ```
 //! use std::time::Duration;
@@ -58,6 +61,7 @@ mod restart;
 mod service;
 mod signal;
 mod spec;
+mod standing;
 mod state;
 mod stopping;
 mod transition;

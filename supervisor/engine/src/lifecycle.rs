@@ -1,5 +1,7 @@
 //! The way of a service up, and what happens while it is up: reports and deadlines by state.
 
+use std::time::Duration;
+
 use crate::action::{ActionKind, ControlCommand, Whom};
 use crate::engine::Engine;
 use crate::exit::{Ending, Exit, SpawnError};
@@ -8,6 +10,7 @@ use crate::input::{Notification, Process, Report, WatchdogMessage};
 use crate::moment::Moment;
 use crate::operation::{Aim, Outcome};
 use crate::restart;
+use crate::signal::Signal;
 use crate::spec::{Kind, ReloadHow};
 use crate::state::{
     Exited, FailReason, Held, ReloadPhase, Reloading, Running, StartPhase, Starting, State, Step,
@@ -32,7 +35,8 @@ impl Engine {
         }
         let invocation = self.new_invocation(id);
         self.act(id, invocation, ActionKind::Spawn);
-        let starting = Starting { invocation, since: now, deadline: None, phase: StartPhase::Exec };
+        let phase = StartPhase::Exec;
+        let starting = Starting { invocation, since: now, deadline: None, watchdog: None, phase };
         self.enter(id, State::Starting(starting), Cause::DependenciesUp, now);
     }
 
@@ -83,10 +87,8 @@ impl Engine {
     fn come_up(&mut self, id: ServiceId, cause: Cause, now: Moment) {
         let service = self.get(id);
         let State::Starting(starting) = &service.state else { return };
-        let watchdog = service
-            .spec
-            .watchdog
-            .map(|spec| Watchdog { period: spec.timeout, deadline: now + spec.timeout });
+        let period = starting.watchdog.or(service.spec.watchdog.map(|spec| spec.timeout));
+        let watchdog = period.and_then(|period| Watchdog::armed(period, now));
         let running = Running {
             invocation: Some(starting.invocation),
             started: starting.since,
@@ -114,9 +116,6 @@ impl Engine {
             State::Starting(starting) => {
                 let departure = Departure { main: Some(exit), remaining, ..starting.into() };
                 let phase = starting.phase;
-                if phase == StartPhase::Probe {
-                    self.act(id, departure.invocation, ActionKind::StopProbe);
-                }
                 match phase {
                     StartPhase::Completion if remains_up => {
                         let held = Held {
@@ -124,6 +123,7 @@ impl Engine {
                             started: departure.started,
                             up: now,
                             remaining,
+                            control: false,
                         };
                         let exited = Exited { exit, held: Some(held) };
                         self.enter(id, State::Exited(exited), Cause::Completed(exit), now);
@@ -144,19 +144,20 @@ impl Engine {
             }
             State::Running(running) | State::Reloading(Reloading { running, .. }) => {
                 let Some(invocation) = running.invocation else { return };
+                let control = is_reload_command(&service.state);
                 if remains_up {
                     let (started, up) = (running.started, running.up);
-                    let held = Some(Held { invocation, started, up, remaining });
+                    let held = Some(Held { invocation, started, up, remaining, control });
+                    if control {
+                        self.kill_control(id, invocation);
+                    }
                     let exited = Exited { exit, held };
                     self.enter(id, State::Exited(exited), Cause::Completed(exit), now);
                 } else {
                     let departure = Departure {
                         main: Some(exit),
                         remaining,
-                        control: matches!(
-                            &service.state,
-                            State::Reloading(Reloading { phase: ReloadPhase::Command { .. }, .. })
-                        ),
+                        control,
                         commands: clean,
                         ending: Some(Ending::Exited(exit)),
                         ..Departure::new(invocation, running)
@@ -215,12 +216,16 @@ impl Engine {
                     }
                 }
             }
+            State::Exited(_) => self.touch(id, |state| {
+                if let State::Exited(Exited { held: Some(held), .. }) = state {
+                    held.control = false;
+                }
+            }),
             State::Stopped(_)
             | State::Waiting
             | State::Starting(_)
             | State::Running(_)
             | State::Backoff(_)
-            | State::Exited(_)
             | State::Failed(_) => {}
         }
     }
@@ -247,10 +252,11 @@ impl Engine {
             None => {}
         }
         if let Some(period) = message.watchdog_period {
-            let watchdog = (!period.is_zero()).then(|| Watchdog { period, deadline: now + period });
             self.touch(id, |state| {
-                if let Some(running) = running_mut(state) {
-                    running.watchdog = watchdog;
+                if let State::Starting(starting) = state {
+                    starting.watchdog = Some(period);
+                } else if let Some(running) = running_mut(state) {
+                    running.watchdog = Watchdog::armed(period, now);
                 }
             });
         }
@@ -366,14 +372,7 @@ impl Engine {
     }
 
     fn resolve_reloads(&mut self, id: ServiceId, outcome: &Outcome, now: Moment) {
-        for operation in std::mem::take(&mut self.get_mut(id).operations) {
-            match self.operations.item(operation, id).map(|item| item.aim) {
-                Some(Aim::Reload { begun: true }) => {
-                    self.operations.resolve(operation, id, outcome.clone(), now);
-                }
-                _ => self.get_mut(id).operations.push(operation),
-            }
-        }
+        self.resolve_where(id, |aim| aim == Aim::Reload { begun: true }, outcome, now);
     }
 
     /// `EXTEND_TIMEOUT_USEC=`: the timer of the present phase and the watchdog, only ever later.
@@ -386,6 +385,8 @@ impl Engine {
             match state {
                 State::Starting(starting) => later(&mut starting.deadline),
                 State::Reloading(reloading) => later(&mut reloading.deadline),
+                // How long the kernel may take is not for the service to say.
+                State::Stopping(stopping) if stopping.step == Step::Kill => {}
                 State::Stopping(stopping) => later(&mut stopping.deadline),
                 State::Stopped(_)
                 | State::Waiting
@@ -401,24 +402,13 @@ impl Engine {
     pub(crate) fn on_deadline(&mut self, id: ServiceId, now: Moment) {
         match &self.get(id).state {
             State::Starting(starting) => {
-                let probing = starting.phase == StartPhase::Probe;
                 let departure = Departure { ending: Some(Ending::StartTimeout), ..starting.into() };
-                if probing {
-                    self.act(id, departure.invocation, ActionKind::StopProbe);
-                }
                 self.wind_down(id, departure, now);
             }
             State::Running(_) => self.on_watchdog_missed(id, now),
             State::Reloading(reloading) => {
                 if reloading.deadline.is_some_and(|deadline| deadline <= now) {
-                    if let (ReloadPhase::Command { .. }, Some(invocation)) =
-                        (reloading.phase, reloading.running.invocation)
-                    {
-                        let signal = crate::signal::Signal::KILL;
-                        let whom = Whom::Control;
-                        self.act(id, invocation, ActionKind::Signal { signal, whom });
-                    }
-                    self.end_reload(id, &Outcome::ReloadTimeout, Cause::ReloadTimeout, now);
+                    self.on_reload_timeout(id, now);
                 } else {
                     self.on_watchdog_missed(id, now);
                 }
@@ -432,6 +422,22 @@ impl Engine {
         }
     }
 
+    fn on_reload_timeout(&mut self, id: ServiceId, now: Moment) {
+        let State::Reloading(reloading) = &self.get(id).state else { return };
+        match (reloading.phase, reloading.running.invocation) {
+            (ReloadPhase::Command { .. }, Some(invocation)) => {
+                // Only when it is gone can there be another one.
+                let state = State::Reloading(Reloading { deadline: None, ..reloading.clone() });
+                self.kill_control(id, invocation);
+                self.enter(id, state, Cause::ReloadTimeout, now);
+                self.resolve_reloads(id, &Outcome::ReloadTimeout, now);
+            }
+            (ReloadPhase::Command { .. } | ReloadPhase::Announced, _) => {
+                self.end_reload(id, &Outcome::ReloadTimeout, Cause::ReloadTimeout, now);
+            }
+        }
+    }
+
     fn on_watchdog_missed(&mut self, id: ServiceId, now: Moment) {
         let service = self.get(id);
         let (State::Running(running) | State::Reloading(Reloading { running, .. })) =
@@ -440,8 +446,7 @@ impl Engine {
             return;
         };
         let Some(invocation) = running.invocation else { return };
-        let step =
-            Step::Abort(service.spec.watchdog.map_or(crate::signal::Signal::ABRT, |w| w.signal));
+        let step = Step::Abort(service.spec.watchdog.map_or(Signal::ABRT, |spec| spec.signal));
         let control = is_reload_command(&service.state);
         let departure = Departure {
             ending: Some(Ending::Watchdog),
@@ -473,6 +478,13 @@ impl Engine {
             | State::Failed(_) => return,
         };
         self.depart(id, departure, Step::Announced, now);
+    }
+}
+
+impl Watchdog {
+    /// A watchdog of this period, unless that is zero.
+    fn armed(period: Duration, now: Moment) -> Option<Self> {
+        (!period.is_zero()).then(|| Self { period, deadline: now + period })
     }
 }
 

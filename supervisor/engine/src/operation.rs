@@ -1,5 +1,7 @@
 //! Requests followed to their end: what each service of a request has come to.
 
+mod follow_up;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::exit::{Exit, SpawnError};
@@ -143,6 +145,7 @@ impl Outcome {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Operations {
     known: BTreeMap<OperationId, Tracked>,
+    /// Ended ones that were told of, the first first.
     ended: VecDeque<OperationId>,
     /// Ended ones that nobody was told of yet.
     news: VecDeque<OperationId>,
@@ -209,8 +212,16 @@ impl Operations {
         }
     }
 
+    /// The next that has ended. Those that were told of longest ago are forgotten.
     pub(crate) fn poll_ended(&mut self) -> Option<OperationId> {
-        self.news.pop_front()
+        let id = self.news.pop_front()?;
+        self.ended.push_back(id);
+        if self.ended.len() > ENDED_OPERATIONS_KEPT
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        Some(id)
     }
 
     fn end(&mut self, id: OperationId, now: Moment) {
@@ -218,11 +229,5 @@ impl Operations {
             tracked.operation.ended = Some(now);
         }
         self.news.push_back(id);
-        self.ended.push_back(id);
-        if self.ended.len() > ENDED_OPERATIONS_KEPT
-            && let Some(oldest) = self.ended.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
     }
 }

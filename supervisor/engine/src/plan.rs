@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::id::ServiceId;
 use crate::spec::{Kind, StopHow};
-use crate::stopping::KILL_PATIENCE;
+use crate::state::{Exited, State};
 
 /// What a request would do: waves of steps, each beginning when the one before it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,11 +45,11 @@ type Reasons = BTreeMap<ServiceId, Option<ServiceId>>;
 impl Engine {
     /// What starting these would do.
     pub fn plan_start(&self, named: &[ServiceId]) -> Plan {
-        let reasons = reasons(named, |id| {
-            let node = self.graph.node(id);
-            node.required.iter().map(|(id, _)| *id).chain(node.wanted.iter().copied()).collect()
-        });
-        let down = reasons.into_iter().filter(|(id, _)| !self.get(*id).state.is_up()).collect();
+        let down = self
+            .start_reasons(named)
+            .into_iter()
+            .filter(|(id, _)| !self.get(*id).state.is_up())
+            .collect();
         self.plan(&[(PlanKind::Start, &down)])
     }
 
@@ -63,14 +63,19 @@ impl Engine {
     pub fn plan_restart(&self, named: &[ServiceId], no_dependents: bool) -> Plan {
         let stops = self.stop_reasons(named, no_dependents);
         let mut starts = stops.clone();
-        for (id, reason) in
-            reasons(named, |id| self.graph.node(id).required.iter().map(|(id, _)| *id).collect())
-        {
+        for (id, reason) in self.start_reasons(named) {
             if !self.get(id).state.is_up() {
                 starts.entry(id).or_insert(reason);
             }
         }
         self.plan(&[(PlanKind::Stop, &stops), (PlanKind::Start, &starts)])
+    }
+
+    fn start_reasons(&self, named: &[ServiceId]) -> Reasons {
+        reasons(named, |id| {
+            let node = self.graph.node(id);
+            node.required.iter().map(|(id, _)| *id).chain(node.wanted.iter().copied()).collect()
+        })
     }
 
     fn stop_reasons(&self, named: &[ServiceId], no_dependents: bool) -> Reasons {
@@ -151,13 +156,18 @@ impl Engine {
             (Kind::Simple, PlanKind::Start) if !spec.probed => Some(Duration::ZERO),
             (Kind::Simple | Kind::Notify | Kind::Oneshot, PlanKind::Start) => spec.start_timeout,
             (Kind::Simple | Kind::Notify | Kind::Oneshot, PlanKind::Stop) => {
-                let running = spec.kind != Kind::Oneshot;
+                let state = &self.get(id).state;
+                let was_up = !matches!(state, State::Starting(_));
+                let empty = matches!(
+                    state,
+                    State::Exited(Exited { held: Some(held), .. }) if !held.remaining
+                );
                 let steps = spec.stop.steps.iter().filter(|step| match step.how {
-                    StopHow::Command(_) => true,
-                    StopHow::Signal(_) | StopHow::Sleep => running,
+                    StopHow::Command(_) => was_up && state.is_live(),
+                    StopHow::Signal(_) | StopHow::Sleep => state.is_live() && !empty,
                 });
-                let kill = if spec.stop.send_sigkill { Duration::ZERO } else { KILL_PATIENCE };
-                steps.map(|step| step.timeout).try_fold(kill, |sum, timeout| {
+                // `KILL` itself takes no time that is worth to be counted.
+                steps.map(|step| step.timeout).try_fold(Duration::ZERO, |sum, timeout| {
                     timeout.map(|timeout| sum.saturating_add(timeout))
                 })
             }

@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::id::OperationId;
 use crate::moment::Moment;
 use crate::spec::{KillMode, ServiceSpec};
+use crate::standing::Tally;
 use crate::state::{State, StopCause};
 
 /// A service as the engine knows it. Read-only for everybody else.
@@ -24,6 +25,8 @@ pub struct Service {
     pub(crate) last_exit: Option<(Exit, Moment)>,
     /// Operations that wait for this service.
     pub(crate) operations: Vec<OperationId>,
+    /// The neighbours that it has to wait for.
+    pub(crate) tally: Tally,
 }
 
 /// What is wanted of a service.
@@ -43,7 +46,7 @@ pub enum Goal {
 }
 
 impl Service {
-    pub(crate) fn new(spec: ServiceSpec) -> Self {
+    pub(crate) fn new(spec: ServiceSpec, tally: Tally) -> Self {
         let cause = StopCause::NeverStarted;
         Self {
             spec,
@@ -55,6 +58,7 @@ impl Service {
             starts: VecDeque::new(),
             last_exit: None,
             operations: Vec::new(),
+            tally,
         }
     }
 
@@ -78,7 +82,7 @@ impl Service {
         self.since
     }
 
-    /// Restarts in a row; zero once it was up long enough.
+    /// Restarts in a row. They start over once it was up long enough, at the next one.
     pub const fn attempt(&self) -> u32 {
         self.attempt
     }

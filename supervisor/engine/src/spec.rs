@@ -108,6 +108,18 @@ pub struct StopSpec {
     pub kill_mode: KillMode,
 }
 
+impl StopSpec {
+    /// How long a service that ends without having been signalled by a step may take: as after
+    /// the last signal, or, where none is sent, as in the last step.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        let signal = self.steps.iter().rev().find(|step| match step.how {
+            StopHow::Signal(_) => true,
+            StopHow::Command(_) | StopHow::Sleep => false,
+        });
+        signal.or(self.steps.last()).map_or(Some(Duration::ZERO), |step| step.timeout)
+    }
+}
+
 impl Default for StopSpec {
     fn default() -> Self {
         Self {

@@ -39,6 +39,8 @@ pub struct Starting {
     pub since: Moment,
     /// When it has taken too long; counted from `since`, armed once its process is there.
     pub deadline: Option<Moment>,
+    /// The watchdog period that it has asked for by `WATCHDOG_USEC=`; zero is none at all.
+    pub watchdog: Option<std::time::Duration>,
     /// What it waits for.
     pub phase: StartPhase,
 }
@@ -92,7 +94,8 @@ pub struct Reloading {
 /// What a reload waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReloadPhase {
-    /// The reload command; after it `READY=1` if the service has said `RELOADING=1` meanwhile.
+    /// The reload command; after it `READY=1` if the service has said `RELOADING=1` meanwhile. One
+    /// that took too long is killed and stays until it is gone, without a deadline.
     Command {
         /// Whether it has said so.
         announced: bool,
@@ -120,6 +123,8 @@ pub struct Stopping {
     pub remaining: bool,
     /// Whether a control process runs.
     pub control: bool,
+    /// The stop command whose turn it is, as soon as the control process before it is gone.
+    pub queued: Option<usize>,
     /// Whether stop commands are run: not for one that died uncleanly or was not up.
     pub commands: bool,
     /// The present step.
@@ -204,6 +209,8 @@ pub struct Held {
     pub up: Moment,
     /// Whether processes of it are still there.
     pub remaining: bool,
+    /// Whether a control process runs: a reload command that is told to end.
+    pub control: bool,
 }
 
 /// Why a service is stopped.
@@ -321,6 +328,11 @@ impl State {
             Self::Running(_) | Self::Reloading(_) | Self::Exited(_) => self.is_up(),
             Self::Stopped(_) | Self::Waiting | Self::Backoff(_) | Self::Failed(_) => false,
         }
+    }
+
+    /// Whether it is there after all that could be done to end it.
+    pub fn is_stuck(&self) -> bool {
+        matches!(self, Self::Stopping(stopping) if stopping.step == Step::Stuck)
     }
 
     /// Whether nothing will happen without a request.

@@ -77,13 +77,7 @@ impl Engine {
     pub(crate) fn begin_stop(&mut self, id: ServiceId, now: Moment) {
         let service = self.get(id);
         let departure = match &service.state {
-            State::Starting(starting) => {
-                let departure = Departure::from(starting);
-                if starting.phase == StartPhase::Probe {
-                    self.act(id, departure.invocation, ActionKind::StopProbe);
-                }
-                departure
-            }
+            State::Starting(starting) => starting.into(),
             State::Running(running) | State::Reloading(Reloading { running, .. }) => {
                 let Some(invocation) = running.invocation else {
                     return self.rest_target(id, now);
@@ -98,7 +92,7 @@ impl Engine {
                 ending: None,
                 main: Some(*exit),
                 remaining: held.remaining,
-                control: false,
+                control: held.control,
                 commands: true,
             },
             State::Stopped(_)
@@ -108,11 +102,6 @@ impl Engine {
             | State::Exited(_)
             | State::Failed(_) => return,
         };
-        if departure.control {
-            // A reload that is cut short: its command would only be in the way.
-            let (signal, whom) = (Signal::KILL, Whom::Control);
-            self.act(id, departure.invocation, ActionKind::Signal { signal, whom });
-        }
         self.wind_down(id, departure, now);
     }
 
@@ -141,7 +130,8 @@ impl Engine {
         }
     }
 
-    /// Begins the stop of an invocation with this step.
+    /// Begins the stop of an invocation with this step. Its helpers would only be in the way: the
+    /// probe, and the command of a reload that is cut short.
     pub(crate) fn depart(&mut self, id: ServiceId, departure: Departure, step: Step, now: Moment) {
         let cause = match (&departure.ending, self.get(id).goal) {
             (Some(ending), _) => Cause::Ended(ending.clone()),
@@ -151,6 +141,10 @@ impl Engine {
         };
         let Departure { invocation, started, up, ending, main, remaining, control, commands } =
             departure;
+        self.stop_probe(id);
+        if control {
+            self.kill_control(id, invocation);
+        }
         let stopping = Stopping {
             invocation,
             started,
@@ -160,6 +154,7 @@ impl Engine {
             main,
             remaining,
             control,
+            queued: None,
             commands,
             step,
             step_since: now,
@@ -212,16 +207,18 @@ impl Engine {
         now: Moment,
     ) {
         let invocation = stopping.invocation;
+        stopping.queued = None;
         let spec = &self.get(id).spec;
         let all = if spec.stop.kill_mode == KillMode::Group { Whom::All } else { Whom::Main };
-        let signal_timeout = spec.stop.steps.iter().rev().find_map(|step| match step.how {
-            StopHow::Signal(_) => step.timeout,
-            StopHow::Command(_) | StopHow::Sleep => None,
-        });
+        let patience = spec.stop.patience();
         let (what, timeout) = match step {
             Step::Sequence(place, how) => {
                 let timeout = spec.stop.steps.get(place).and_then(|step| step.timeout);
                 let what = match how {
+                    StopHow::Command(command) if stopping.control => {
+                        stopping.queued = Some(command);
+                        None
+                    }
                     StopHow::Command(command) => {
                         stopping.control = true;
                         Some(ActionKind::Run(ControlCommand::Stop(command)))
@@ -231,13 +228,17 @@ impl Engine {
                 };
                 (what, timeout)
             }
-            Step::Announced => (None, signal_timeout),
+            Step::Announced => (None, patience),
             Step::Abort(signal) => {
                 let timeout = spec.watchdog.and_then(|watchdog| watchdog.abort_timeout);
-                (Some(ActionKind::Signal { signal, whom: Whom::Main }), timeout.or(signal_timeout))
+                (Some(ActionKind::Signal { signal, whom: Whom::Main }), timeout.or(patience))
             }
             Step::Kill => {
-                let whom = if self.get(id).main_only() { Whom::Main } else { Whom::All };
+                let main_only = self.get(id).main_only();
+                let whom = if main_only { Whom::Main } else { Whom::All };
+                if main_only && stopping.control {
+                    self.kill_control(id, invocation);
+                }
                 let signal = Signal::KILL;
                 (Some(ActionKind::Signal { signal, whom }), Some(KILL_PATIENCE))
             }
@@ -269,8 +270,7 @@ impl Engine {
                 if stopping.control
                     && matches!(stopping.step, Step::Sequence(_, StopHow::Command(_)))
                 {
-                    let (signal, whom) = (Signal::KILL, Whom::Control);
-                    self.act(id, stopping.invocation, ActionKind::Signal { signal, whom });
+                    self.kill_control(id, stopping.invocation);
                 }
                 self.take_step(id, stopping, step, Cause::Step(step), now);
             }
@@ -295,24 +295,28 @@ impl Engine {
     }
 
     pub(crate) fn on_main_gone(&mut self, id: ServiceId, exit: Exit, remaining: bool, now: Moment) {
-        let mixed = self.get(id).spec.stop.kill_mode == KillMode::Mixed;
         self.touch(id, |state| {
             if let State::Stopping(stopping) = state {
                 stopping.main = Some(exit);
                 stopping.remaining = remaining;
+                // What was to ask it to end has nobody to ask any more.
+                stopping.queued = None;
             }
         });
-        if self.finish_if_gone(id, now) {
-            return;
+        if !self.finish_if_gone(id, now) {
+            self.kill_others_of_mixed(id, now);
         }
-        // With `mixed` the others are not asked: once main is gone they are killed.
+    }
+
+    /// With `mixed` the others are not asked: once main is gone, and the command that may be
+    /// seeing to them, they are killed.
+    fn kill_others_of_mixed(&mut self, id: ServiceId, now: Moment) {
+        let mixed = self.get(id).spec.stop.kill_mode == KillMode::Mixed;
         if let State::Stopping(stopping) = &self.get(id).state
             && mixed
-            && remaining
-            && matches!(
-                stopping.step,
-                Step::Sequence(_, StopHow::Signal(_)) | Step::Abort(_) | Step::Announced
-            )
+            && stopping.main.is_some()
+            && !stopping.control
+            && !matches!(stopping.step, Step::Kill | Step::Stuck)
         {
             self.next_step(id, PhaseEnd::Gone, now);
         }
@@ -338,19 +342,45 @@ impl Engine {
                 stopping.control = false;
             }
         });
+        let State::Stopping(stopping) = &self.get(id).state else { return };
+        if let Some(command) = stopping.queued {
+            let run = ActionKind::Run(ControlCommand::Stop(command));
+            self.act(id, stopping.invocation, run);
+            return self.touch(id, |state| {
+                if let State::Stopping(stopping) = state {
+                    (stopping.control, stopping.queued) = (true, None);
+                }
+            });
+        }
         if self.finish_if_gone(id, now) {
             return;
         }
         let State::Stopping(stopping) = &self.get(id).state else { return };
-        let Step::Sequence(place, StopHow::Command(_)) = stopping.step else { return };
+        let Step::Sequence(place, StopHow::Command(_)) = stopping.step else {
+            return self.kill_others_of_mixed(id, now);
+        };
         let wait = self.get(id).spec.stop.steps.get(place).is_none_or(|step| step.wait);
         match result {
             // It may well return before the service is gone: only that ends the step.
-            Ok(Exit::Code(0)) if wait => {}
+            Ok(Exit::Code(0)) if wait => self.kill_others_of_mixed(id, now),
             Ok(Exit::Code(0)) => self.next_step(id, PhaseEnd::Done, now),
             Ok(exit) => self.next_step(id, PhaseEnd::CommandFailed(exit), now),
             Err(error) => self.next_step(id, PhaseEnd::CommandNotStarted(error.message), now),
         }
+    }
+
+    fn stop_probe(&mut self, id: ServiceId) {
+        if let State::Starting(starting) = &self.get(id).state
+            && starting.phase == StartPhase::Probe
+        {
+            self.act(id, starting.invocation, ActionKind::StopProbe);
+        }
+    }
+
+    /// Ends the control process, which is on its own: the service does not know of it.
+    pub(crate) fn kill_control(&mut self, id: ServiceId, invocation: Invocation) {
+        let (signal, whom) = (Signal::KILL, Whom::Control);
+        self.act(id, invocation, ActionKind::Signal { signal, whom });
     }
 
     fn finish_if_gone(&mut self, id: ServiceId, now: Moment) -> bool {
@@ -374,6 +404,7 @@ impl Engine {
 
     /// The end of an invocation that had nothing left to stop.
     pub(crate) fn conclude(&mut self, id: ServiceId, departure: Departure, now: Moment) {
+        self.stop_probe(id);
         self.end(id, departure, None, now);
     }
 

@@ -49,7 +49,7 @@ impl Engine {
         let service = self.get(id);
         let stop_waits_for = || -> Vec<ServiceId> {
             let later = self.graph.successors(id).iter().copied();
-            later.filter(|id| self.get(*id).goes_down() && self.get(*id).state.is_live()).collect()
+            later.filter(|id| self.get(*id).is_in_the_way()).collect()
         };
         match &service.state {
             State::Stopped(cause) => Why::Down(*cause),

@@ -1,0 +1,146 @@
+//! What a service looks like to its neighbours in the order, and the count of those it must heed.
+//!
+//! Every start and stop waits for neighbours. Each service counts those that it waits for, and a
+//! change of one service corrects the counts of its neighbours, so that looking whether somebody's
+//! turn has come takes no walk over all of them: a target of ten thousand services is told ten
+//! thousand times that one of them is up.
+
+use crate::engine::Engine;
+use crate::graph::Graph;
+use crate::id::ServiceId;
+use crate::service::{Goal, Service};
+use crate::state::State;
+
+/// All that the starts and stops of others depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Standing {
+    /// To one that requires it and waits for it.
+    required: Look,
+    /// To one that merely comes after it.
+    ordered: Look,
+    /// Whether it must be gone before those that it comes after may be stopped.
+    in_the_way: bool,
+}
+
+/// What a service looks like to one that waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Nothing to wait for.
+    Fine,
+    /// It is on its way to something else.
+    Coming,
+    /// It is needed, is down and will not come up.
+    Hopeless,
+}
+
+/// How many neighbours of a service stand in its way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    /// Of those it starts after: on their way.
+    pub(crate) coming: u32,
+    /// Of those it starts after: down for good, and required.
+    pub(crate) hopeless: u32,
+    /// Of those it stops after: still to be stopped.
+    pub(crate) in_the_way: u32,
+}
+
+impl Engine {
+    /// Changes what decides a service's standing: the only place that does. It and, if it looks
+    /// different now, its neighbours are seen to next.
+    pub(crate) fn change<R>(&mut self, id: ServiceId, change: impl FnOnce(&mut Service) -> R) -> R {
+        let service = &mut self.services[id.index()];
+        let before = service.standing();
+        let result = change(service);
+        let after = service.standing();
+        self.dirty.insert(id);
+        if before != after {
+            self.tell_neighbours(id, before, after);
+        }
+        result
+    }
+
+    /// What is wanted of a service, changed.
+    pub(crate) fn set_goal(&mut self, id: ServiceId, goal: Goal) {
+        if self.get(id).goal != goal {
+            self.change(id, |service| service.goal = goal);
+        }
+    }
+
+    /// What a service looks like to `dependent`, which waits for it.
+    pub(crate) fn look_at(&self, on: ServiceId, dependent: ServiceId) -> Look {
+        self.get(on).standing().to(self.graph.waits_in_need(dependent, on))
+    }
+
+    fn tell_neighbours(&mut self, id: ServiceId, before: Standing, after: Standing) {
+        for successor in &self.graph.node(id).successors {
+            let needs = self.graph.waits_in_need(*successor, id);
+            let tally = &mut self.services[successor.index()].tally;
+            tally.count(before.to(needs), after.to(needs));
+            self.dirty.insert(*successor);
+        }
+        for predecessor in &self.graph.node(id).predecessors {
+            let tally = &mut self.services[predecessor.index()].tally;
+            tally.in_the_way -= u32::from(before.in_the_way);
+            tally.in_the_way += u32::from(after.in_the_way);
+            self.dirty.insert(*predecessor);
+        }
+    }
+}
+
+impl Service {
+    /// Whether it must be gone before those that it comes after may be stopped. What not even
+    /// `KILL` could end holds up nobody.
+    pub(crate) fn is_in_the_way(&self) -> bool {
+        self.goes_down() && self.state.is_live() && !self.state.is_stuck()
+    }
+
+    fn standing(&self) -> Standing {
+        let both = |look| (look, look);
+        let (required, ordered) = match &self.state {
+            State::Stopping(_) if self.state.is_stuck() => (Look::Hopeless, Look::Fine),
+            State::Waiting | State::Starting(_) | State::Stopping(_) => both(Look::Coming),
+            state if state.is_up() => {
+                both(if self.goes_down() { Look::Coming } else { Look::Fine })
+            }
+            // Who merely likes to have it does not wait for a second try.
+            State::Backoff(_) => (Look::Coming, Look::Fine),
+            // Already asked to come up again, just not seen to yet.
+            State::Stopped(_) | State::Exited(_) | State::Failed(_) if self.goal == Goal::Cycle => {
+                both(Look::Coming)
+            }
+            State::Stopped(_)
+            | State::Running(_)
+            | State::Reloading(_)
+            | State::Exited(_)
+            | State::Failed(_) => (Look::Hopeless, Look::Fine),
+        };
+        Standing { required, ordered, in_the_way: self.is_in_the_way() }
+    }
+}
+
+impl Standing {
+    const fn to(self, needs: bool) -> Look {
+        if needs { self.required } else { self.ordered }
+    }
+}
+
+impl Tally {
+    /// The counts of a service as long as all are down and nobody was asked to come up.
+    pub(crate) fn at_first(id: ServiceId, graph: &Graph) -> Self {
+        let needed = graph.predecessors(id).iter().filter(|on| graph.waits_in_need(id, **on));
+        Self { hopeless: needed.map(|_| 1).sum(), ..Self::default() }
+    }
+
+    fn count(&mut self, before: Look, after: Look) {
+        match before {
+            Look::Fine => {}
+            Look::Coming => self.coming -= 1,
+            Look::Hopeless => self.hopeless -= 1,
+        }
+        match after {
+            Look::Fine => {}
+            Look::Coming => self.coming += 1,
+            Look::Hopeless => self.hopeless += 1,
+        }
+    }
+}

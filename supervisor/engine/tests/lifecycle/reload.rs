@@ -1,0 +1,186 @@
+//! Reloads: never before the service is up, one at a time, and never a reason to stop it.
+
+use supervisor_engine::{Exit, Outcome, ReloadHow, ReloadPhase, ReloadSpec, Signal, Status, Why};
+
+use crate::case::{Case, Spec, error, notify, secs, simple};
+
+fn by_signal() -> Spec {
+    let reload = ReloadSpec { how: ReloadHow::Signal(Signal::HUP), timeout: Some(secs(20)) };
+    notify("db").with(|spec| spec.reload = Some(reload))
+}
+
+fn by_command() -> Spec {
+    let reload = ReloadSpec { how: ReloadHow::Command, timeout: Some(secs(20)) };
+    notify("db").with(|spec| spec.reload = Some(reload))
+}
+
+#[test]
+fn a_reload_asked_for_during_the_start_waits_until_the_service_is_ready() {
+    let mut case = Case::of([by_signal()]);
+    case.start("db");
+    let reload = case.reload("db");
+    case.spawned("db");
+    case.does(["db spawn"]);
+    case.says("db", "READY");
+    case.does(["db HUP main"]);
+    case.came_to(reload, "db", &Outcome::Reloaded);
+}
+
+#[test]
+fn a_reload_waits_for_a_start_that_waits_itself() {
+    let mut case = Case::of([by_signal().requires("disk"), simple("disk")]);
+    case.start("db");
+    let reload = case.reload("db");
+    case.spawned("disk");
+    case.comes_up("db");
+    case.does(["disk spawn", "db spawn", "db HUP main"]);
+    case.came_to(reload, "db", &Outcome::Reloaded);
+}
+
+#[test]
+fn a_reload_that_waits_ends_with_a_start_that_fails() {
+    let mut case = Case::of([by_signal()]);
+    case.start("db");
+    let reload = case.reload("db");
+    case.spawn_fails("db");
+    assert!(matches!(case.outcome(reload, "db"), Some(Outcome::Failed(_))));
+}
+
+#[test]
+fn a_service_without_a_way_to_reload_says_so() {
+    let mut case = Case::up([simple("web"), by_signal()]);
+    let reload = case.reload("web");
+    case.came_to(reload, "web", &Outcome::CannotReload);
+    case.exits("db", 0);
+    let reload = case.reload("db");
+    case.came_to(reload, "db", &Outcome::NotRunning);
+}
+
+#[test]
+fn a_reload_command_is_waited_for() {
+    let mut case = Case::up([by_command()]);
+    let reload = case.reload("db");
+    case.does(["db reload-command"]);
+    case.is("db", Status::Reloading);
+    assert!(case.state("db").is_up());
+    case.command_exits("db", 0);
+    case.is("db", Status::Running);
+    case.came_to(reload, "db", &Outcome::Reloaded);
+}
+
+#[test]
+fn a_reload_command_that_fails_leaves_the_service_up() {
+    let mut case = Case::up([by_command()]);
+    let reload = case.reload("db");
+    case.command_exits("db", 2);
+    case.came_to(reload, "db", &Outcome::ReloadFailed(Exit::Code(2)));
+    let reload = case.reload("db");
+    case.command_cannot_start("db");
+    case.came_to(reload, "db", &Outcome::ReloadNotStarted(error("exec")));
+    case.is("db", Status::Running);
+}
+
+#[test]
+fn a_second_reload_is_not_merged_into_the_one_that_runs() {
+    let mut case = Case::up([by_command()]);
+    let (first, second) = (case.reload("db"), case.reload("db"));
+    let third = case.reload("db");
+    case.does(["db reload-command"]);
+    case.command_exits("db", 0);
+    case.came_to(first, "db", &Outcome::Reloaded);
+    assert_eq!(case.outcome(second, "db"), None);
+    case.does(["db reload-command"]);
+    case.command_exits("db", 0);
+    case.came_to(second, "db", &Outcome::Reloaded);
+    case.came_to(third, "db", &Outcome::Reloaded);
+}
+
+#[test]
+fn a_service_that_announces_a_reload_is_reloading_until_ready() {
+    let mut case = Case::up([by_signal()]);
+    case.says("db", "RELOADING");
+    case.is("db", Status::Reloading);
+    assert_eq!(case.engine.why(case.id("db")), Why::Reloading(ReloadPhase::Announced));
+    case.says("db", "READY");
+    case.is("db", Status::Running);
+}
+
+#[test]
+fn an_announced_reload_that_never_ends_leaves_the_service_up() {
+    let mut case = Case::up([by_signal()]);
+    case.says("db", "RELOADING");
+    case.after(secs(20));
+    case.is("db", Status::Running);
+    case.does([]);
+}
+
+#[test]
+fn a_command_during_which_the_service_announces_a_reload_ends_with_its_ready() {
+    let mut case = Case::up([by_command()]);
+    let reload = case.reload("db");
+    case.says("db", "RELOADING");
+    case.command_exits("db", 0);
+    assert_eq!(case.outcome(reload, "db"), None);
+    case.says("db", "READY");
+    case.came_to(reload, "db", &Outcome::Reloaded);
+
+    let reload = case.reload("db");
+    case.says("db", "RELOADING");
+    case.says("db", "READY");
+    assert_eq!(case.outcome(reload, "db"), None);
+    case.command_exits("db", 0);
+    case.came_to(reload, "db", &Outcome::Reloaded);
+}
+
+#[test]
+fn a_reload_command_that_takes_too_long_is_killed_and_the_service_stays_up() {
+    let mut case = Case::up([by_command()]);
+    let reload = case.reload("db");
+    case.after(secs(20));
+    case.does(["db reload-command", "db KILL command"]);
+    case.came_to(reload, "db", &Outcome::ReloadTimeout);
+    let again = case.reload("db");
+    case.does([]);
+    case.command_is_killed("db");
+    case.does(["db reload-command"]);
+    case.command_exits("db", 0);
+    case.came_to(again, "db", &Outcome::Reloaded);
+}
+
+#[test]
+fn extend_timeout_moves_the_reload_timeout() {
+    let mut case = Case::up([by_signal()]);
+    case.says("db", "RELOADING");
+    case.notifies("db", |message| message.extend = Some(secs(60)));
+    case.after(secs(59));
+    case.is("db", Status::Reloading);
+    case.after(secs(1));
+    case.is("db", Status::Running);
+}
+
+#[test]
+fn a_service_that_ends_during_a_reload_ends_it() {
+    let mut case = Case::up([by_command()]);
+    let reload = case.reload("db");
+    case.exits("db", 1);
+    case.does(["db reload-command", "db KILL command", "db KILL all"]);
+    case.came_to(reload, "db", &Outcome::NotRunning);
+    case.command_is_killed("db");
+    case.is("db", Status::Backoff);
+}
+
+#[test]
+fn a_service_that_remains_up_without_main_during_a_reload_is_stopped_after_its_command() {
+    let spec = by_command().with(|spec| spec.remain_after_exit = true);
+    let mut case = Case::up([spec.stops_by([crate::case::command(0, 5)])]);
+    case.reload("db");
+    case.exits("db", 0);
+    case.is("db", Status::Exited);
+    case.does(["db reload-command", "db KILL command"]);
+    case.stop("db");
+    case.does(["db KILL command"]);
+    case.command_is_killed("db");
+    case.does(["db stop-command 0"]);
+    case.command_exits("db", 0);
+    case.does(["db release"]);
+}

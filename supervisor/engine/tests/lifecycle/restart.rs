@@ -1,0 +1,172 @@
+//! What follows an end by itself: back-off, limits, and when a count starts over.
+
+use supervisor_engine::{
+    Cause, Ending, Exit, FailReason, Outcome, RestartPolicy, Signal, State, Status, StopCause, Why,
+};
+
+use crate::case::{Case, Spec, millis, secs, simple};
+
+fn eager() -> Spec {
+    simple("web").with(|spec| spec.restart.limit_burst = 0)
+}
+
+#[test]
+fn a_failed_service_is_started_again_after_a_growing_delay() {
+    let mut case = Case::up([eager()]);
+    for (attempt, delay) in [(1, 100), (2, 200), (3, 400), (4, 800)] {
+        case.exits("web", 1);
+        case.does(["web release"]);
+        let (ending, until) = (Ending::Exited(Exit::Code(1)), case.now + millis(delay));
+        let why = Why::Backoff { ending, until, attempt };
+        assert_eq!(case.engine.why(case.id("web")), why);
+        case.after(millis(delay - 1));
+        case.does([]);
+        case.after(millis(1));
+        case.does(["web spawn"]);
+        case.spawned("web");
+    }
+    assert_eq!(case.engine.service(case.id("web")).restarts(), 4);
+    let restarts = case.transitions.iter().filter(|change| change.cause == Cause::Restart).count();
+    assert_eq!(restarts, 4);
+}
+
+#[test]
+fn the_delay_has_a_maximum() {
+    let mut case = Case::up([eager().with(|spec| spec.restart.max_delay = millis(150))]);
+    case.exits("web", 1);
+    case.after(millis(100));
+    case.spawned("web");
+    case.exits("web", 1);
+    case.after(millis(150));
+    case.does(["web release", "web spawn", "web release", "web spawn"]);
+}
+
+#[test]
+fn jitter_is_decided_by_the_seed_and_stays_within_its_share() {
+    let delay = || {
+        let mut case = Case::up([eager().with(|spec| spec.restart.jitter = 0.5)]);
+        case.exits("web", 1);
+        let wake = case.engine.poll_timeout().expect("it is tried again");
+        wake.at - case.now
+    };
+    assert_eq!(delay(), delay());
+    assert!((millis(50)..=millis(150)).contains(&delay()), "{:?}", delay());
+}
+
+#[test]
+fn having_been_up_long_enough_starts_the_count_over() {
+    for (uptime, delay) in [(59, 200), (60, 100)] {
+        let mut case = Case::up([eager()]);
+        case.exits("web", 1);
+        case.after(millis(100));
+        case.spawned("web");
+        case.after(secs(uptime));
+        case.exits("web", 1);
+        case.after(millis(delay - 1));
+        case.is("web", Status::Backoff);
+        case.after(millis(1));
+        case.is("web", Status::Starting);
+    }
+}
+
+#[test]
+fn the_policy_and_the_exit_lists_decide() {
+    let clean = Exit::Code(0);
+    let crash = Exit::Signal { signal: Signal::KILL, core: false };
+    for (policy, exit, status) in [
+        (RestartPolicy::No, crash, Status::Failed),
+        (RestartPolicy::No, clean, Status::Exited),
+        (RestartPolicy::Always, clean, Status::Backoff),
+        (RestartPolicy::OnSuccess, clean, Status::Backoff),
+        (RestartPolicy::OnSuccess, crash, Status::Failed),
+        (RestartPolicy::OnFailure, clean, Status::Exited),
+        (RestartPolicy::OnFailure, Exit::Code(1), Status::Backoff),
+        (RestartPolicy::OnAbnormal, Exit::Code(1), Status::Failed),
+        (RestartPolicy::OnAbort, crash, Status::Backoff),
+        (RestartPolicy::OnWatchdog, crash, Status::Failed),
+    ] {
+        let mut case = Case::up([simple("web").with(|spec| spec.restart.policy = policy)]);
+        case.main_ends("web", exit, false);
+        assert_eq!(case.status("web"), status, "{policy:?} after {exit}");
+    }
+    let mut case = Case::up([simple("web").with(|spec| spec.restart.prevent_exit.codes.push(7))]);
+    case.exits("web", 7);
+    case.is("web", Status::Failed);
+}
+
+#[test]
+fn too_many_starts_within_the_window_are_a_failure() {
+    let spec = simple("web").with(|spec| {
+        spec.restart.limit_burst = 3;
+        spec.restart.limit_interval = secs(10);
+    });
+    let mut case = Case::up([spec]);
+    for _ in 0..2 {
+        case.exits("web", 1);
+        case.after(secs(1));
+        case.spawned("web");
+    }
+    case.exits("web", 1);
+    case.after(secs(1));
+    assert_eq!(case.state("web"), &State::Failed(FailReason::StartLimit));
+    assert_eq!(case.engine.poll_timeout(), None);
+}
+
+#[test]
+fn the_window_slides() {
+    let spec = simple("web").with(|spec| {
+        spec.restart.limit_burst = 2;
+        spec.restart.limit_interval = secs(10);
+        spec.restart.factor = 1.0;
+    });
+    let mut case = Case::up([spec]);
+    for _ in 0..5 {
+        case.after(secs(6));
+        case.exits("web", 1);
+        case.after(secs(1));
+        case.spawned("web");
+        case.is("web", Status::Running);
+    }
+}
+
+#[test]
+fn a_start_by_request_forgets_failures_and_does_not_wait() {
+    let mut case = Case::up([simple("web").with(|spec| spec.restart.limit_burst = 2)]);
+    case.exits("web", 1);
+    case.after(millis(100));
+    case.spawned("web");
+    case.exits("web", 1);
+    case.is("web", Status::Backoff);
+    let start = case.start("web");
+    case.spawned("web");
+    case.came_to(start, "web", &Outcome::Started);
+    assert_eq!(case.engine.service(case.id("web")).attempt(), 0);
+}
+
+#[test]
+fn reset_forgets_a_failure() {
+    let mut case = Case::up([simple("web").with(|spec| spec.restart.policy = RestartPolicy::No)]);
+    case.exits("web", 1);
+    let reset = case.reset("web");
+    case.came_to(reset, "web", &Outcome::Reset);
+    assert_eq!(case.state("web"), &State::Stopped(StopCause::Reset));
+    assert!(case.has_ended(reset));
+}
+
+#[test]
+fn a_stop_during_back_off_is_done_at_once() {
+    let mut case = Case::up([simple("web")]);
+    case.exits("web", 1);
+    let stop = case.stop("web");
+    case.came_to(stop, "web", &Outcome::Stopped);
+    assert_eq!(case.engine.poll_timeout(), None);
+}
+
+#[test]
+fn a_service_that_ends_while_it_is_to_stop_is_not_started_again() {
+    let mut case = Case::up([simple("db"), simple("web").requires("db")]);
+    case.stop("db");
+    case.does(["web TERM all"]);
+    case.exits("db", 1);
+    case.is("db", Status::Stopped);
+}
