@@ -12,7 +12,7 @@ use super::poller::Source;
 use super::unit::{Execution, Process};
 use crate::config::{Argv, NotifyAccess};
 use crate::notify::NotifySocket;
-use crate::process::{self, Command, Roots, Session, Stdin};
+use crate::process::{self, Command, Orphan, Roots, Session, Stdin};
 
 /// Processes that are started before everything else gets its turn.
 const SPAWNS_PER_TURN: usize = 16;
@@ -21,6 +21,7 @@ impl Runtime {
     /// Carries out what the engine has asked for, but not more than a turn's share of spawns.
     pub(crate) fn perform(&mut self) {
         let mut spawns = 0;
+        let mut orphans = None;
         while spawns < SPAWNS_PER_TURN
             && let Some(action) = self.todo.pop_front()
         {
@@ -33,7 +34,15 @@ impl Runtime {
                     spawns += 1;
                     self.spawn_control(&action, command);
                 }
-                ActionKind::Signal { signal, whom } => self.send(action.service, signal, whom),
+                ActionKind::Signal { signal, whom } => {
+                    // Looking for them takes time for every child: once is enough for many signals.
+                    let orphans: &[Orphan] = if whom == Whom::All && signal != Signal::KILL {
+                        orphans.get_or_insert_with(|| self.orphans())
+                    } else {
+                        &[]
+                    };
+                    self.send(action.service, signal, whom, orphans);
+                }
                 ActionKind::StartProbe => self.start_probe(&action),
                 ActionKind::StopProbe => self.stop_probe(action.service),
                 ActionKind::Release => self.release(&action),
@@ -188,14 +197,14 @@ impl Runtime {
         execution.and_then(|e| e.notify_access).unwrap_or(self.config(id).notify_access)
     }
 
-    fn send(&mut self, id: ServiceId, signal: Signal, whom: Whom) {
+    fn send(&mut self, id: ServiceId, signal: Signal, whom: Whom, orphans: &[Orphan]) {
         let name = self.name(id).to_owned();
         tracing::debug!(service = %name, %signal, ?whom, "signal");
         let result = match whom {
             Whom::Main => self.signal_main(id, signal),
             Whom::Control => self.signal_control(id, signal),
             Whom::All if signal == Signal::KILL => self.kill_all(id),
-            Whom::All => self.signal_all(id, signal),
+            Whom::All => self.signal_all(id, signal, orphans),
         };
         if let Err(error) = result {
             tracing::warn!(service = %name, %signal, %error, "signal not sent to all");
@@ -225,13 +234,12 @@ impl Runtime {
         self.tree.signal(&roots, &[], signal)
     }
 
-    fn signal_all(&mut self, id: ServiceId, signal: Signal) -> std::io::Result<()> {
-        let orphans = self.orphans();
+    fn signal_all(&self, id: ServiceId, signal: Signal, orphans: &[Orphan]) -> std::io::Result<()> {
         let Some(execution) = &self.unit(id).execution else { return Ok(()) };
         let live = execution.live();
         let tag = Some(self.tag_base + u64::from(id.0));
         let roots = Roots { live: &live, started: &execution.started, tag };
-        self.tree.signal(&roots, &orphans, signal)
+        self.tree.signal(&roots, orphans, signal)
     }
 
     pub(crate) fn kill_all(&mut self, id: ServiceId) -> std::io::Result<()> {
