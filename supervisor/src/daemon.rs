@@ -20,7 +20,7 @@ use crate::logs::Logs;
 use crate::runtime::{Ended, Parts, run};
 use crate::signals::Signals;
 use crate::upstream::Upstream;
-use crate::{notify, process, telemetry};
+use crate::{memory, notify, process, telemetry};
 
 /// Calls of the API that can wait for the loop.
 const CALLS_QUEUED: usize = 64;
@@ -148,6 +148,7 @@ async fn serve_until_down(
         // The loader reports cycles with their places, so none is left here.
         StartError::System { what: "spec", error: io::Error::other("dependency cycle") }
     })?;
+    memory::give_back();
     let console = config.daemon.console.unwrap_or_else(default_console);
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let (logs, faults) = Logs::start(console, colour).map_err(StartError::system("log thread"))?;

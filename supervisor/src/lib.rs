@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 mod daemon;
 pub mod logs;
+mod memory;
 pub mod notify;
 pub mod probe;
 pub mod process;
