@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use tracing::Level;
 
 /// Process supervisor for containers and hosts without systemd.
 ///
@@ -22,9 +24,9 @@ pub(crate) struct Args {
     #[arg(long)]
     pub check: bool,
 
-    /// Level of the daemon's own log on stderr: error, warn, info, debug or trace.
-    #[arg(long, value_name = "LEVEL")]
-    pub log_level: Option<tracing::Level>,
+    /// Level of the daemon's own log on stderr; without it `log-level` of the spec.
+    #[arg(long, value_name = "LEVEL", value_parser = log_level())]
+    pub log_level: Option<Level>,
 
     /// Exit with status 1 when a service had to be killed at the end of its time.
     #[arg(long)]
@@ -40,4 +42,9 @@ pub(crate) struct Args {
     /// exits with its status (128 + n if signal n ended it).
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+fn log_level() -> impl clap::builder::TypedValueParser<Value = Level> {
+    PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"])
+        .try_map(|name| name.parse::<Level>())
 }

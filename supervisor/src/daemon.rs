@@ -68,7 +68,7 @@ pub(crate) fn run_daemon(args: &Args) -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(StartError::Spec(error)) => {
             let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            say(&if colour { error.colored() } else { error.to_string() });
+            say(&format!("{}\n", if colour { error.colored() } else { error.to_string() }));
             ExitCode::from(EXIT_SPEC)
         }
         Err(error) => {
@@ -156,8 +156,8 @@ async fn serve_until_down(
     tracing::info!(
         pid = getpid().as_raw(),
         services = config.services.len(),
-        version = env!("CARGO_PKG_VERSION"),
-        "supervisord"
+        control = server.is_some().then(|| config.control.socket.display().to_string()),
+        concat!("supervisord ", env!("CARGO_PKG_VERSION"))
     );
     let parts = Parts {
         engine,

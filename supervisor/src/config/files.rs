@@ -39,6 +39,10 @@ impl Documents {
         };
         if directory.join(path).is_dir() {
             match glob::expand(&directory.join(path), "*.toml") {
+                // Rather the wrong directory than a spec of nothing.
+                Ok(found) if found.is_empty() => {
+                    reader.unreadable(path, "the directory has no *.toml", None);
+                }
                 Ok(found) => {
                     for file in found {
                         let shown =

@@ -50,6 +50,13 @@ fn a_directory_is_all_its_toml_files() {
 }
 
 #[test]
+fn a_directory_without_a_file_is_no_spec() {
+    let tree = tree(&[("s/sub/a.toml", "[service.a]\ncommand = 'a'"), ("s/.b.toml", "")]);
+    let told = messages(load(&options(tree.path(), "s")));
+    assert_eq!(told, ["cannot read s: the directory has no *.toml"]);
+}
+
+#[test]
 fn drop_ins_override_key_by_key() {
     let tree = tree(&[
         (

@@ -204,9 +204,10 @@ fn an_empty_spec_has_the_defaults_of_the_user() {
     assert_eq!(config.control.socket, Path::new("/run/user/1000/supervisor/control.sock"));
     assert_eq!((config.daemon.shutdown_timeout, config.daemon.console), (None, None));
     let directory = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(directory.path().join("empty.toml"), "").expect("it is written");
     let mut options = options(directory.path(), ".");
     options.environment = [("HOME".to_owned(), "/home/test".to_owned())].into();
-    let config = load(&options).expect("an empty directory is an empty spec");
+    let config = load(&options).expect("an empty file is an empty spec");
     assert_eq!(config.daemon.runtime_dir, Path::new("/tmp/supervisor-1000"));
     assert_eq!(config.daemon.log_dir, Path::new("/home/test/.local/state/supervisor/log"));
     options.uid = 0;
