@@ -247,6 +247,13 @@ impl Runtime {
 
     /// Asks the engine for something.
     fn request(&mut self, request: Request) -> OperationId {
+        let id = self.begin(request);
+        self.drain();
+        id
+    }
+
+    /// The same without hearing what the engine has to say to it, which is up to the caller.
+    fn begin(&mut self, request: Request) -> OperationId {
         let id = self.engine.request(request, clock::now());
         if let Some(operation) = self.engine.operation(id)
             && operation.ended.is_none()
@@ -256,7 +263,6 @@ impl Runtime {
                 supervisor_api::EventKind::Operation { id: id.0, verb, done: false, ok: false };
             self.publish(event);
         }
-        self.drain();
         id
     }
 

@@ -241,7 +241,7 @@ pub(crate) struct OperationArgs {
 /// How to stop.
 #[derive(Debug, Args)]
 pub(crate) struct Mode {
-    /// Stop mode: graceful, force or one that the service defines
+    /// How: graceful, as the spec says (without this option), or force, KILL at once
     #[arg(long, value_name = "MODE")]
     pub(crate) mode: Option<String>,
 }

@@ -154,12 +154,15 @@ impl Runtime {
             api::Verb::Stop => {
                 Request::Stop { services, force: is_forced(request)?, no_dependents }
             }
-            api::Verb::Restart => Request::Restart { services, no_dependents },
+            api::Verb::Restart => {
+                refuse_force(request)?;
+                Request::Restart { services, no_dependents }
+            }
             api::Verb::Reload => Request::Reload(services),
             api::Verb::Signal => Request::Signal { services, signal: signal(request)? },
             api::Verb::Reset => Request::Reset(services),
         };
-        let id = self.request(wanted);
+        let id = self.begin(wanted);
         tracing::info!(
             operation = id.0,
             verb = request.verb.as_str(),
@@ -168,11 +171,13 @@ impl Runtime {
             pid = caller.pid,
             "operation requested"
         );
+        self.drain();
         self.operation(id.0)
     }
 
     fn plan(&self, request: &api::OperationRequest) -> Result<api::Plan, ErrorBody> {
         let services = self.targets(request)?;
+        refuse_force(request)?;
         let plan = match request.verb {
             api::Verb::Start => self.engine.plan_start(&services),
             api::Verb::Stop => self.engine.plan_stop(&services, request.no_dependents),
@@ -313,6 +318,15 @@ fn is_forced(request: &api::OperationRequest) -> Result<bool, ErrorBody> {
         Some("force") => Ok(true),
         Some(mode) => Err(unknown_mode(mode)),
     }
+}
+
+/// Where a mode other than the default has no effect yet.
+fn refuse_force(request: &api::OperationRequest) -> Result<(), ErrorBody> {
+    if is_forced(request)? {
+        let message = "mode \"force\" is not supported yet but for stop and shutdown";
+        return Err(error(ErrorCode::Invalid, message.to_owned()));
+    }
+    Ok(())
 }
 
 fn signal(request: &api::OperationRequest) -> Result<Signal, ErrorBody> {
