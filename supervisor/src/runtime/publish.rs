@@ -33,11 +33,21 @@ impl Runtime {
         let invocation = invocation.map(|invocation| invocation.0);
         let (from, to) = (view::state(from), view::state(to));
         let (old, new) = (from.as_str(), to.as_str());
-        // Within a state only the steps of a stop are of interest to everybody.
-        if from == to && to != api::State::Stopping {
-            tracing::debug!(service, invocation, from = old, to = new, cause, "transition");
+        // As a macro because the level of an event is part of it.
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(service, invocation, from = old, to = new, cause, "transition")
+            };
+        }
+        // What waits has nothing to show but the end of the run before, and within a state only the
+        // steps of a stop are of interest to everybody.
+        let of_note = (to != api::State::Waiting && from != to) || from == api::State::Stopping;
+        if to == api::State::Failed {
+            log!(warn);
+        } else if of_note {
+            log!(info);
         } else {
-            tracing::info!(service, invocation, from = old, to = new, cause, "transition");
+            log!(debug);
         }
         self.publish(EventKind::Transition { service, invocation, from, to, cause });
         if let Some(run) = ended {
@@ -52,13 +62,16 @@ impl Runtime {
                 .iter()
                 .map(|phase| format!("{} {} ms: {}", phase.step, phase.took_ms, phase.result))
                 .collect();
-            tracing::info!(
-                service = %self.name(id),
-                invocation = run.invocation.0,
-                elapsed_ms = millis(*took),
-                steps = steps.join(", "),
-                "stopped"
-            );
+            let (service, elapsed_ms, steps) = (self.name(id), millis(*took), steps.join(", "));
+            let invocation = run.invocation.0;
+            if run.killed() {
+                tracing::warn!(service, invocation, elapsed_ms, steps, "killed");
+            } else if phases.len() > 1 {
+                tracing::info!(service, invocation, elapsed_ms, steps, "stopped");
+            } else {
+                // The transition says it all.
+                tracing::debug!(service, invocation, elapsed_ms, steps, "stopped");
+            }
         }
         if self.engine.is_shutting_down() {
             self.killed |= run.killed();
@@ -115,13 +128,10 @@ impl Runtime {
         let Some(operation) = self.engine.operation(id) else { return };
         let shown = view::operation(&self.engine, id, operation, now);
         let (verb, ok) = (shown.verb.clone(), shown.ok);
-        tracing::info!(
-            operation = id.0,
-            verb,
-            ok,
-            elapsed_ms = shown.elapsed_ms,
-            "operation ended"
-        );
+        let elapsed_ms = shown.elapsed_ms;
+        if self.boot != Some(id) && self.shutdown != Some(id) {
+            tracing::info!(operation = id.0, verb, ok, elapsed_ms, "operation ended");
+        }
         for waiter in self.waiters.remove(&id).unwrap_or_default() {
             // Who has gone away meanwhile does not need it.
             drop(waiter.send(Ok(shown.clone())));
@@ -130,7 +140,11 @@ impl Runtime {
         if self.boot == Some(id) {
             self.boot = None;
             self.upstream.ready();
-            tracing::info!(ok, elapsed_ms = shown.elapsed_ms, "all services that can be up are up");
+            if ok {
+                tracing::info!(elapsed_ms, "all enabled services are up");
+            } else {
+                tracing::warn!(elapsed_ms, "not all enabled services are up");
+            }
         }
         if self.shutdown == Some(id) {
             self.over = true;

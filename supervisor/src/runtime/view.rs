@@ -123,7 +123,7 @@ fn stop_cause(engine: &Engine, cause: StopCause) -> String {
         StopCause::Requested => "stopped by request".to_owned(),
         StopCause::StoppedWith(id) => format!("stopped with {}", name(engine, id)),
         StopCause::BoundTo(id) => format!("bound to {}, which ended", name(engine, id)),
-        StopCause::Shutdown => "the supervisor shuts down".to_owned(),
+        StopCause::Shutdown => "shutdown".to_owned(),
         StopCause::Reset => "reset".to_owned(),
     }
 }
@@ -143,7 +143,7 @@ pub(crate) fn cause(engine: &Engine, cause: &Cause) -> String {
         Cause::DependenciesUp => "its turn".to_owned(),
         Cause::Spawned => "process started".to_owned(),
         Cause::Ready => "said READY=1".to_owned(),
-        Cause::Probed => "readiness probe succeeded".to_owned(),
+        Cause::Probed => "its probe succeeded".to_owned(),
         Cause::Completed(exit) => format!("done: {exit}"),
         Cause::Reload => "reloads".to_owned(),
         Cause::Reloaded => "reloaded".to_owned(),

@@ -10,6 +10,9 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+const DIM: &str = "\x1b[2m";
+const RESET: &str = "\x1b[0m";
+
 /// Formats one event as one line.
 pub(super) struct Text;
 
@@ -26,12 +29,14 @@ where
     ) -> fmt::Result {
         let mut line = Line::default();
         event.record(&mut line);
-        SystemTime.format_time(&mut writer)?;
+        let time = now()?;
         let level = *event.metadata().level();
         if writer.has_ansi_escapes() {
-            write!(writer, " \x1b[{}m{level:>5}\x1b[0m ", colour(level))?;
+            // Whoever watches knows the day, and the line has 80 columns.
+            let time = time.split_once('T').map_or(time.as_str(), |(_, time)| time);
+            write!(writer, "{DIM}{time}{RESET} \x1b[{}m{level:>5}{RESET} ", colour(level))?;
         } else {
-            write!(writer, " {level:>5} ")?;
+            write!(writer, "{time} {level:>5} ")?;
         }
         if let Some(service) = &line.service {
             write!(writer, "{service}: ")?;
@@ -45,8 +50,24 @@ where
             }
             Change { .. } => write!(writer, "{}", line.message)?,
         }
-        writeln!(writer, "{}", line.facts)
+        if writer.has_ansi_escapes() && !line.facts.is_empty() {
+            writeln!(writer, "{DIM}{}{RESET}", line.facts)
+        } else {
+            writeln!(writer, "{}", line.facts)
+        }
     }
+}
+
+/// The time in RFC 3339, UTC, with milliseconds.
+fn now() -> Result<String, fmt::Error> {
+    let mut time = String::new();
+    SystemTime.format_time(&mut Writer::new(&mut time))?;
+    // It comes with microseconds.
+    if let Some((seconds, fraction)) = time.split_once('.') {
+        let millis = fraction.get(..3).unwrap_or("000");
+        return Ok(format!("{seconds}.{millis}Z"));
+    }
+    Ok(time)
 }
 
 const fn colour(level: Level) -> u8 {
