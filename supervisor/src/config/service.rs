@@ -82,6 +82,7 @@ impl Workshop<'_> {
         let builtins = self.builtins(&order, &home);
         let unread = Reader::new(order.table, title, self.decoder(None));
         let (identity, environment) = self.surroundings(&order, &home, &builtins, &unread);
+        let environment = self.share(environment);
         let scope = Scope {
             builtins: &builtins,
             layers: vec![&environment, &self.options.environment],
@@ -92,7 +93,7 @@ impl Workshop<'_> {
         reader.join(&unread);
         let mut context = self.context(&reader, &home);
         context.identity = identity;
-        context.environment = self.share(environment.clone());
+        context.environment = Arc::clone(&environment);
         self.service(&order, full_name, &reader, context)
     }
 

@@ -122,6 +122,7 @@ fn a_service_can_open_its_stdout_and_outlive_the_daemon() {
     let fixture = Fixture::new();
     let outputs = fixture.open(0, &fixture.config());
     let script = "echo one; echo two >/dev/stdout; echo three >&2; read go; echo four && printf 5";
+    #[expect(clippy::disallowed_methods, reason = "a writer that is nobody's service")]
     let mut child = Command::new("sh")
         .args(["-c", script])
         .stdin(Stdio::piped())

@@ -299,6 +299,7 @@ impl Drop for Worker {
 }
 
 /// What should not be can at least not keep the processor busy.
+#[expect(clippy::disallowed_methods, reason = "the thread of the logs, not the loop, is to wait")]
 fn pause(error: Errno) {
     tracing::error!(%error, "log thread cannot wait");
     std::thread::sleep(Duration::from_millis(100));

@@ -112,6 +112,7 @@ pub(super) fn alone<F: FnOnce()>(body: F) {
     }
     let name = type_name::<F>().trim_end_matches("::{{closure}}");
     let (_, name) = name.split_once("::").expect("the crate, then the path of the test");
+    #[expect(clippy::disallowed_methods, reason = "the test itself, not a service")]
     let output = std::process::Command::new(env::current_exe().expect("this program"))
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(VARIABLE, "1")

@@ -82,6 +82,7 @@ fn a_sender_that_is_dead_and_reaped_is_heard() {
     let fixture = Fixture::new();
     // `sh` opens no datagram socket, so its stdout is our client.
     let client: OwnedFd = fixture.client.try_clone().unwrap().into();
+    #[expect(clippy::disallowed_methods, reason = "a sender that is nobody's service")]
     let mut child = std::process::Command::new("sh")
         .args(["-c", "echo READY=1"])
         .stdout(client)
