@@ -332,6 +332,10 @@ fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResul
 }
 
 pub(crate) fn plan(engine: &Engine, verb: api::Verb, plan: &Plan) -> api::Plan {
+    let stops = |id: ServiceId| {
+        let mut steps = plan.waves.iter().flatten();
+        steps.any(|step| step.service == id && step.what == PlanKind::Stop)
+    };
     let step = |step: &supervisor_engine::PlanStep| api::PlanStep {
         service: name(engine, step.service).to_owned(),
         action: match step.what {
@@ -340,8 +344,11 @@ pub(crate) fn plan(engine: &Engine, verb: api::Verb, plan: &Plan) -> api::Plan {
         },
         why: match (step.because_of, step.what) {
             (None, _) => "named".to_owned(),
-            (Some(id), PlanKind::Start) => format!("needed by {}", name(engine, id)),
-            (Some(id), PlanKind::Stop) => format!("needs {}", name(engine, id)),
+            // What a restart stops because it needs another comes back for the same reason.
+            (Some(id), PlanKind::Start) if !stops(step.service) => {
+                format!("needed by {}", name(engine, id))
+            }
+            (Some(id), PlanKind::Start | PlanKind::Stop) => format!("needs {}", name(engine, id)),
         },
         worst_ms: step.worst.map(millis),
     };
