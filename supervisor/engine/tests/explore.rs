@@ -73,7 +73,7 @@ fn one_service_of_each_kind_keeps_all_rules_in_all_situations() {
 fn two_services_with_each_dependency_keep_all_rules_in_all_short_histories() {
     let mut total = Count::default();
     for (name, specs) in systems::pairs() {
-        let count = explore(&name, specs, 7, &mut Diagram::default());
+        let count = explore(&name, specs, 6, &mut Diagram::default());
         total.situations += count.situations;
         total.transitions += count.transitions;
     }
@@ -84,7 +84,7 @@ fn two_services_with_each_dependency_keep_all_rules_in_all_short_histories() {
 fn three_services_keep_all_rules_in_all_short_histories() {
     let mut total = Count::default();
     for (name, specs) in systems::triples() {
-        let count = explore(&name, specs, 6, &mut Diagram::default());
+        let count = explore(&name, specs, 5, &mut Diagram::default());
         total.situations += count.situations;
         total.transitions += count.transitions;
     }

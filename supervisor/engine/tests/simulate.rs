@@ -192,10 +192,8 @@ impl History {
         let slack = Duration::from_secs(5);
         let mut longest = Some(slack);
         for (_, service) in self.observed.engine.services() {
-            let stop = match force {
-                true => Some(KILL_PATIENCE),
-                false => systems::longest_stop(service.spec()),
-            };
+            let stop =
+                if force { Some(KILL_PATIENCE) } else { systems::longest_stop(service.spec()) };
             longest = longest.zip(stop).map(|(sum, stop)| sum + stop);
         }
         let limited = within.map(|within| within + KILL_PATIENCE + slack);

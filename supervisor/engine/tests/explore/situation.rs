@@ -27,6 +27,8 @@ pub(crate) fn fingerprint(world: &Observed) -> u64 {
             execution
         });
         execution.hash(&mut hasher);
+        let starts = world.ledger.accounts[id.index()].starts;
+        starts.min(service.spec().restart.limit_burst).hash(&mut hasher);
     }
     world.engine.is_shutting_down().hash(&mut hasher);
     world.ledger.overdue.hash(&mut hasher);

@@ -15,13 +15,14 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
     let variants: Vec<(&str, ServiceSpec)> = vec![
         ("target", spec(Kind::Target, |_| {})),
         ("simple", spec(Kind::Simple, |_| {})),
+        ("never again", spec(Kind::Simple, |spec| spec.restart.policy = RestartPolicy::No)),
         ("probed", spec(Kind::Simple, |spec| spec.probed = true)),
         ("remaining", spec(Kind::Simple, |spec| spec.remain_after_exit = true)),
         (
-            "always, three starts at most",
+            "always, two starts at most",
             spec(Kind::Simple, |spec| {
                 spec.restart.policy = RestartPolicy::Always;
-                spec.restart.limit_burst = 3;
+                spec.restart.limit_burst = 2;
             }),
         ),
         (

@@ -1,4 +1,4 @@
-//! Chance that is decided by a seed (SplitMix64).
+//! Chance that is decided by a seed (`SplitMix64`).
 
 use std::time::Duration;
 

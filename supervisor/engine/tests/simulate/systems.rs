@@ -57,11 +57,8 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
     if dice.percent(15) {
         spec.remain_after_exit = !spec.remain_after_exit;
     }
-    spec.start_timeout = match kind {
-        Kind::Oneshot if dice.percent(50) => None,
-        _ if dice.percent(10) => None,
-        _ => Some(dice.millis(100, 20_000)),
-    };
+    let endless = dice.percent(if kind == Kind::Oneshot { 50 } else { 10 });
+    spec.start_timeout = (!endless).then(|| dice.millis(100, 20_000));
     spec.stop.steps = (0..dice.below(4)).map(|_| step(dice)).collect();
     spec.stop.send_sigkill = dice.percent(90);
     spec.stop.kill_mode = dice.one_of(&[KillMode::Group, KillMode::Mixed, KillMode::Process]);
@@ -119,12 +116,11 @@ fn dependencies(id: u32, count: u32, dice: &mut Dice) -> Vec<Dependency> {
         let kind =
             dice.one_of(&[Requires, Requires, Wants, BindsTo, BindsTo, PartOf, After, Before]);
         let ordered = dice.percent(80);
-        let on = match kind {
-            Before if id + 1 < count => id + 1 + dice.below(count - id - 1),
-            Before => continue,
-            Requires | Wants | BindsTo | PartOf | After if id > 0 => dice.below(id),
-            Requires | Wants | BindsTo | PartOf | After => continue,
-        };
+        let choice = if kind == Before { id + 1..count } else { 0..id };
+        if choice.is_empty() {
+            continue;
+        }
+        let on = choice.start + dice.below(choice.end - choice.start);
         dependencies.push(Dependency { kind, on: ServiceId(on), ordered });
     }
     dependencies

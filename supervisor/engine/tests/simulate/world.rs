@@ -29,6 +29,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// The processes of one invocation as they really are.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a process that is there or not")]
 struct Body {
     invocation: Invocation,
     main: bool,

@@ -17,7 +17,17 @@ pub(crate) struct Ledger {
     pub(crate) deadline: Option<Moment>,
     /// Whether that has happened: then order does not count any more.
     pub(crate) overdue: bool,
+    asked: Asked,
     highest: Invocation,
+}
+
+/// What the present input asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Nothing,
+    /// To stop something with its dependents.
+    Stop,
+    Other,
 }
 
 /// The book about one service.
@@ -28,6 +38,8 @@ pub(crate) struct Account {
     status: Status,
     up: bool,
     stuck: bool,
+    /// Starts since it was last named in a request that forgives, as the start limit counts them.
+    pub(crate) starts: u32,
     /// What was wanted of it after the input before.
     goal: Goal,
 }
@@ -65,10 +77,17 @@ impl Ledger {
             status: Status::Stopped,
             up: false,
             stuck: false,
+            starts: 0,
             goal: service.goal(),
         });
         let accounts = accounts.collect();
-        Self { accounts, deadline: None, overdue: false, highest: Invocation(0) }
+        Self {
+            accounts,
+            deadline: None,
+            overdue: false,
+            asked: Asked::Nothing,
+            highest: Invocation(0),
+        }
     }
 
     pub(crate) fn execution(&self, id: ServiceId) -> Option<&Execution> {
@@ -77,6 +96,25 @@ impl Ledger {
 
     /// Takes note of what is asked for.
     pub(crate) fn requested(&mut self, request: &Request, now: Moment) {
+        self.asked = match request {
+            Request::Stop { no_dependents: false, .. } => Asked::Stop,
+            Request::Stop { no_dependents: true, .. }
+            | Request::Boot
+            | Request::Start(_)
+            | Request::Restart { .. }
+            | Request::Reload(_)
+            | Request::Signal { .. }
+            | Request::Reset(_)
+            | Request::Shutdown { .. } => Asked::Other,
+        };
+        if let Request::Start(named)
+        | Request::Restart { services: named, .. }
+        | Request::Reset(named) = request
+        {
+            for id in named {
+                self.accounts[id.index()].starts = 0;
+            }
+        }
         if let Request::Shutdown { within: Some(within), .. } = request {
             self.deadline = self.deadline.into_iter().chain(Some(now + *within)).min();
         }
@@ -97,7 +135,6 @@ impl Ledger {
                 now.main = Main::Alive;
                 now.proven = spec.kind == Kind::Simple && !spec.probed;
             }
-            Report::SpawnFailed(_) => now.main = Main::Gone { others: false },
             Report::Exited { process: Process::Main, exit, remaining } => {
                 now.main = Main::Gone { others: *remaining };
                 now.proven |= spec.kind == Kind::Oneshot && *exit == Exit::Code(0);
@@ -105,7 +142,7 @@ impl Ledger {
             Report::Exited { process: Process::Control, .. } | Report::ControlFailed(_) => {
                 now.control = false;
             }
-            Report::Emptied => now.main = Main::Gone { others: false },
+            Report::SpawnFailed(_) | Report::Emptied => now.main = Main::Gone { others: false },
             Report::Notified(message) => {
                 now.proven |= message.ready && !message.stopping && spec.kind == Kind::Notify;
             }
@@ -123,6 +160,7 @@ impl Ledger {
             rule(account.execution.is_none(), "a service has one live invocation at most")?;
             rule(action.invocation > self.highest, "no invocation is used twice")?;
             self.highest = action.invocation;
+            account.starts += 1;
             account.execution = Some(Execution {
                 invocation: action.invocation,
                 main: Main::Ordered,
@@ -223,7 +261,8 @@ impl Ledger {
                 | Status::Exited
                 | Status::Failed => false,
             };
-            rule(!moving, "nothing starts before what it comes after is up or down")?;
+            rule(!moving, "nothing starts before what it comes after is up or down")
+                .map_err(|rule| format!("{rule}: {id:?} before {on:?}"))?;
         }
         Ok(())
     }
@@ -251,17 +290,24 @@ impl Ledger {
         for later in engine.graph().successors(id) {
             let account = &self.accounts[later.index()];
             let goal = engine.service(*later).goal();
-            // What goes down because this one has failed meanwhile goes down after it.
-            let just_now = goal != account.goal && is_by_a_death(goal, engine);
-            let goes_down = goal != Goal::Up && !just_now;
+            // What goes down because another one has failed meanwhile may do so only now.
+            let by_a_death = match goal {
+                Goal::Down { cause: StopCause::BoundTo(_), .. } => true,
+                Goal::Down { cause: StopCause::StoppedWith(_), .. } => self.asked != Asked::Stop,
+                Goal::Down { .. } | Goal::Cycle | Goal::Up => false,
+            };
+            let since_before = goal == account.goal && self.asked == Asked::Nothing;
+            let goes_down = goal != Goal::Up && (!by_a_death || since_before);
             let in_the_way = account.is_live() && goes_down && !account.stuck;
-            rule(!in_the_way, "nothing stops before what comes after it is gone")?;
+            rule(!in_the_way, "nothing stops before what comes after it is gone")
+                .map_err(|rule| format!("{rule}: {id:?} before {later:?}"))?;
         }
         Ok(())
     }
 
     /// What holds between two inputs, whatever happened.
     pub(crate) fn check(&mut self, engine: &Engine, now: Moment) -> Verdict {
+        self.asked = Asked::Nothing;
         let mut earliest: Option<Moment> = None;
         for (id, service) in engine.services() {
             let (state, account) = (service.state(), &mut self.accounts[id.index()]);
@@ -311,17 +357,6 @@ fn needs(engine: &Engine, id: ServiceId, on: ServiceId) -> bool {
         };
         dependency.on == on && dependency.ordered && requires
     })
-}
-
-/// Whether this is wanted because another one, to which it is bound, has ended.
-fn is_by_a_death(goal: Goal, engine: &Engine) -> bool {
-    match goal {
-        Goal::Down { cause: StopCause::BoundTo(_), .. } => true,
-        Goal::Down { cause: StopCause::StoppedWith(other), .. } => {
-            is_by_a_death(engine.service(other).goal(), engine)
-        }
-        Goal::Down { .. } | Goal::Cycle | Goal::Up => false,
-    }
 }
 
 fn rule(holds: bool, text: &str) -> Verdict {
