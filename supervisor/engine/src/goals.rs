@@ -64,8 +64,13 @@ impl Engine {
             let item = self.raise(id, true, now);
             items.push(item);
         }
-        let asked: BTreeSet<ServiceId> = named.iter().copied().collect();
-        for id in self.graph.pulled_by(named).difference(&asked) {
+        self.want_up_too(&self.graph.pulled_by(named), items, now);
+    }
+
+    /// These, as far as they are not in the list yet, are to be up for the sake of others.
+    fn want_up_too(&mut self, pulled: &BTreeSet<ServiceId>, items: &mut Vec<Item>, now: Moment) {
+        let listed: BTreeSet<ServiceId> = items.iter().map(|item| item.service).collect();
+        for id in pulled.difference(&listed) {
             let item = self.raise(*id, false, now);
             items.extend(Some(item).filter(|item| item.outcome.is_none()));
         }
@@ -169,14 +174,12 @@ impl Engine {
             items.iter().filter(|item| item.named).map(|item| item.service).collect();
         self.want_up(&to_start, &mut items, now);
         // What is restarted needs what it requires, also if that is down or on its way there.
-        let listed: BTreeSet<ServiceId> = items.iter().map(|item| item.service).collect();
-        for id in self.graph.pulled_by(&named).difference(&listed) {
+        let mut needed = self.graph.pulled_by(&named);
+        needed.retain(|id| {
             let service = self.get(*id);
-            if service.state.is_at_rest() || matches!(service.goal, Goal::Down { .. }) {
-                let item = self.raise(*id, false, now);
-                items.extend(Some(item).filter(|item| item.outcome.is_none()));
-            }
-        }
+            service.state.is_at_rest() || matches!(service.goal, Goal::Down { .. })
+        });
+        self.want_up_too(&needed, &mut items, now);
         self.begin(Verb::Restart, items, now)
     }
 
@@ -391,6 +394,8 @@ impl Engine {
                     self.begin_stop(id, now);
                 }
             }
+            // A stop that was called off may have kept a reload waiting.
+            (State::Running(_), Goal::Up) => self.reload_if_asked(id, now),
             (_, Goal::Down { .. } | Goal::Cycle | Goal::Up) => {}
         }
     }

@@ -5,6 +5,8 @@
 //! turn has come takes no walk over all of them: a target of ten thousand services is told ten
 //! thousand times that one of them is up.
 
+use std::collections::VecDeque;
+
 use crate::engine::Engine;
 use crate::graph::Graph;
 use crate::id::ServiceId;
@@ -20,6 +22,8 @@ struct Standing {
     ordered: Look,
     /// Whether it must be gone before those that it comes after may be stopped.
     in_the_way: bool,
+    /// Whether it has failed for now, or waits for one that has.
+    held_up: bool,
 }
 
 /// What a service looks like to one that waits for it.
@@ -42,6 +46,8 @@ pub(crate) struct Tally {
     pub(crate) hopeless: u32,
     /// Of those it stops after: still to be stopped.
     pub(crate) in_the_way: u32,
+    /// Of those it starts after and requires: to be tried again at some time.
+    held_up: u32,
 }
 
 impl Engine {
@@ -71,18 +77,32 @@ impl Engine {
         self.get(on).standing().to(self.graph.waits_in_need(dependent, on))
     }
 
+    /// Corrects the counts of the neighbours, and of theirs where that changes what they look like.
     fn tell_neighbours(&mut self, id: ServiceId, before: Standing, after: Standing) {
-        for successor in &self.graph.node(id).successors {
-            let needs = self.graph.waits_in_need(*successor, id);
-            let tally = &mut self.services[successor.index()].tally;
-            tally.count(before.to(needs), after.to(needs));
-            self.dirty.insert(*successor);
-        }
-        for predecessor in &self.graph.node(id).predecessors {
-            let tally = &mut self.services[predecessor.index()].tally;
-            tally.in_the_way -= u32::from(before.in_the_way);
-            tally.in_the_way += u32::from(after.in_the_way);
-            self.dirty.insert(*predecessor);
+        let mut news = VecDeque::from([(id, before, after)]);
+        while let Some((id, before, after)) = news.pop_front() {
+            let node = self.graph.node(id);
+            for successor in &node.successors {
+                let needs = self.graph.waits_in_need(*successor, id);
+                let service = &mut self.services[successor.index()];
+                let looked = service.standing();
+                service.tally.count(before.to(needs), after.to(needs));
+                if needs {
+                    service.tally.held_up -= u32::from(before.held_up);
+                    service.tally.held_up += u32::from(after.held_up);
+                }
+                let looks = service.standing();
+                if looked != looks {
+                    news.push_back((*successor, looked, looks));
+                }
+                self.dirty.insert(*successor);
+            }
+            for predecessor in &node.predecessors {
+                let tally = &mut self.services[predecessor.index()].tally;
+                tally.in_the_way -= u32::from(before.in_the_way);
+                tally.in_the_way += u32::from(after.in_the_way);
+                self.dirty.insert(*predecessor);
+            }
         }
     }
 }
@@ -98,6 +118,8 @@ impl Service {
         let both = |look| (look, look);
         let (required, ordered) = match &self.state {
             State::Stopping(_) if self.state.is_stuck() => (Look::Hopeless, Look::Fine),
+            // One that waits for a second try is as one that waits to be tried again itself.
+            State::Waiting if self.tally.held_up > 0 => (Look::Coming, Look::Fine),
             State::Waiting | State::Starting(_) | State::Stopping(_) => both(Look::Coming),
             state if state.is_up() => {
                 both(if self.goes_down() { Look::Coming } else { Look::Fine })
@@ -114,7 +136,18 @@ impl Service {
             | State::Exited(_)
             | State::Failed(_) => (Look::Hopeless, Look::Fine),
         };
-        Standing { required, ordered, in_the_way: self.is_in_the_way() }
+        let held_up = match self.state {
+            State::Waiting => self.tally.held_up > 0,
+            State::Backoff(_) => true,
+            State::Stopped(_)
+            | State::Starting(_)
+            | State::Running(_)
+            | State::Reloading(_)
+            | State::Stopping(_)
+            | State::Exited(_)
+            | State::Failed(_) => false,
+        };
+        Standing { required, ordered, in_the_way: self.is_in_the_way(), held_up }
     }
 }
 

@@ -135,6 +135,7 @@ impl Engine {
     pub(crate) fn depart(&mut self, id: ServiceId, departure: Departure, step: Step, now: Moment) {
         let cause = match (&departure.ending, self.get(id).goal) {
             (Some(ending), _) => Cause::Ended(ending.clone()),
+            (None, _) if step == Step::Announced => Cause::Step(step),
             (None, Goal::Down { cause, .. }) => Cause::Stop(cause),
             (None, Goal::Cycle) => Cause::Cycle,
             (None, Goal::Up) => Cause::Step(step),

@@ -1,5 +1,7 @@
 //! What the states of services mean for the operations that wait for them.
 
+use std::collections::BTreeSet;
+
 use super::{Aim, Item, Outcome, Verb};
 use crate::engine::Engine;
 use crate::id::{OperationId, ServiceId};
@@ -52,18 +54,16 @@ impl Engine {
     /// but who asked has the answer. Otherwise a restart without end would be waited for without
     /// end.
     fn fail_items_waiting_for(&mut self, failed: ServiceId, now: Moment) {
+        let mut found = BTreeSet::from([failed]);
         let mut open = vec![failed];
         while let Some(cause) = open.pop() {
             for dependent in self.graph.node(cause).successors.clone() {
                 let waits = self.get(dependent).state == State::Waiting
-                    && !self.get(dependent).operations.is_empty()
                     && self.graph.waits_in_need(dependent, cause);
-                if waits {
-                    for operation in std::mem::take(&mut self.get_mut(dependent).operations) {
-                        let outcome = Outcome::Failed(FailReason::Dependency(cause));
-                        self.operations.resolve(operation, dependent, outcome, now);
-                    }
+                if waits && found.insert(dependent) {
                     open.push(dependent);
+                    let outcome = Outcome::Failed(FailReason::Dependency(cause));
+                    self.resolve_where(dependent, |_| true, &outcome, now);
                 }
             }
         }

@@ -132,6 +132,18 @@ fn who_merely_wants_a_service_does_not_wait_for_its_second_try() {
 }
 
 #[test]
+fn nor_for_one_that_waits_for_a_second_try() {
+    let specs = [simple("db"), simple("web").requires("db"), simple("log").after("web")];
+    let mut case = Case::of(specs);
+    let boot = case.boot();
+    case.spawn_fails("db");
+    case.is("web", Status::Waiting);
+    case.is("log", Status::Starting);
+    case.spawned("log");
+    assert!(case.has_ended(boot));
+}
+
+#[test]
 fn who_requires_a_service_waits_for_its_second_try_but_the_request_has_its_answer() {
     let mut case = Case::of([simple("web").requires("db"), notify("db")]);
     let start = case.start("web");

@@ -194,6 +194,19 @@ fn requests_end_also_while_what_they_wait_for_fails_again_and_again() {
 }
 
 #[test]
+fn so_do_requests_for_what_waits_at_the_end_of_a_chain() {
+    let db = simple("db").with(|spec| spec.restart.limit_burst = 0);
+    let mut case = Case::of([db, simple("app").requires("db"), simple("web").requires("app")]);
+    case.start("web");
+    case.spawn_fails("db");
+    let restart = case.restart("web");
+    case.after(secs(1));
+    case.spawn_fails("db");
+    let reason = FailReason::Dependency(case.id("app"));
+    case.came_to(restart, "web", &Outcome::Failed(reason));
+}
+
+#[test]
 fn a_start_ends_with_the_first_try_and_the_service_goes_on_trying() {
     let mut case = Case::of([simple("a").with(|spec| spec.probed = true)]);
     let start = case.start("a");

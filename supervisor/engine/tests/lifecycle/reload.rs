@@ -47,6 +47,17 @@ fn a_reload_that_waits_ends_with_a_start_that_fails() {
 }
 
 #[test]
+fn a_reload_asked_for_before_a_stop_that_is_called_off_is_done_then() {
+    let mut case = Case::up([by_signal(), simple("web").requires("db")]);
+    case.stop("db");
+    let reload = case.reload("db");
+    case.does(["web TERM all"]);
+    case.start("db");
+    case.does(["db HUP main"]);
+    case.came_to(reload, "db", &Outcome::Reloaded);
+}
+
+#[test]
 fn a_service_without_a_way_to_reload_says_so() {
     let mut case = Case::up([simple("web"), by_signal()]);
     let reload = case.reload("web");

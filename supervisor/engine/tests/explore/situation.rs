@@ -1,0 +1,121 @@
+//! What of a situation matters for what can come next, as a number.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use supervisor_engine::{
+    Aim, Backoff, Exited, Held, Invocation, Moment, Reloading, Running, ServiceSpec, Starting,
+    State, Stopping,
+};
+
+use crate::observed::Observed;
+
+/// Where all situations have their "now".
+const NOW: Duration = Duration::from_secs(1 << 20);
+
+/// Equal for situations that differ only in the time of day, in names that were given out, and in
+/// what is written down for people. The hash has fixed keys: the same in every run.
+pub(crate) fn fingerprint(world: &Observed) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (id, service) in world.engine.services() {
+        service.goal().hash(&mut hasher);
+        relative(service.state(), service.spec(), world.now).hash(&mut hasher);
+        let execution = world.ledger.execution(id).copied();
+        let execution = execution.map(|mut execution| {
+            execution.invocation = Invocation(0);
+            execution
+        });
+        execution.hash(&mut hasher);
+        let starts = world.ledger.accounts[id.index()].starts;
+        starts.min(service.spec().restart.limit_burst).hash(&mut hasher);
+    }
+    world.engine.is_shutting_down().hash(&mut hasher);
+    world.ledger.overdue.hash(&mut hasher);
+    world.ledger.deadline.map(|at| shifted(at, world.now)).hash(&mut hasher);
+    waited_for(world).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What the running operations wait for; two that wait for the same are like one.
+fn waited_for(world: &Observed) -> BTreeSet<Vec<(u32, u8)>> {
+    let operations = world.pending.iter().filter_map(|id| world.engine.operation(*id));
+    operations
+        .map(|operation| {
+            let open = operation.items.iter().filter(|item| item.outcome.is_none());
+            open.map(|item| (item.service.0, number(item.aim))).collect()
+        })
+        .collect()
+}
+
+fn number(aim: Aim) -> u8 {
+    match aim {
+        Aim::Up => 0,
+        Aim::Down => 1,
+        Aim::Cycle { was_down: false } => 2,
+        Aim::Cycle { was_down: true } => 3,
+        Aim::Reload { begun: false } => 4,
+        Aim::Reload { begun: true } => 5,
+        Aim::None => 6,
+    }
+}
+
+/// A state with its moments as seen from `NOW` and without what is only told to people.
+fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
+    let shift = |at: Moment| shifted(at, now);
+    let up =
+        |up: Moment| Moment::new(Duration::from_secs(u64::from(now - up >= spec.restart.reset)));
+    let longest = spec.start_timeout.unwrap_or_default();
+    let running = |running: &Running| Running {
+        invocation: running.invocation.map(|_| Invocation(0)),
+        started: Moment::default(),
+        up: up(running.up),
+        watchdog: running.watchdog.map(|mut watchdog| {
+            watchdog.deadline = shift(watchdog.deadline);
+            watchdog
+        }),
+    };
+    match state {
+        State::Starting(starting) => State::Starting(Starting {
+            invocation: Invocation(0),
+            since: Moment::new((now - starting.since).min(longest)),
+            deadline: starting.deadline.map(shift),
+            watchdog: starting.watchdog,
+            phase: starting.phase,
+        }),
+        State::Running(now) => State::Running(running(now)),
+        State::Reloading(reloading) => State::Reloading(Reloading {
+            running: running(&reloading.running),
+            phase: reloading.phase,
+            deadline: reloading.deadline.map(shift),
+        }),
+        State::Stopping(stopping) => State::Stopping(Stopping {
+            invocation: Invocation(0),
+            started: Moment::default(),
+            up: stopping.up.map(up),
+            since: Moment::default(),
+            step_since: Moment::default(),
+            deadline: stopping.deadline.map(shift),
+            trail: Vec::new(),
+            ..stopping.clone()
+        }),
+        State::Backoff(backoff) => {
+            State::Backoff(Backoff { until: shift(backoff.until), ending: backoff.ending.clone() })
+        }
+        State::Exited(exited) => State::Exited(Exited {
+            exit: exited.exit,
+            held: exited.held.as_ref().map(|held| Held {
+                invocation: Invocation(0),
+                started: Moment::default(),
+                up: up(held.up),
+                ..held.clone()
+            }),
+        }),
+        State::Stopped(_) | State::Waiting | State::Failed(_) => state.clone(),
+    }
+}
+
+fn shifted(at: Moment, now: Moment) -> Moment {
+    let ahead = at.since(now);
+    Moment::new((NOW + ahead).saturating_sub(now.since(at)))
+}

@@ -1,0 +1,152 @@
+//! The small systems that are explored.
+
+use std::time::Duration;
+
+use supervisor_engine::{
+    Dependency, DependencyKind, KillMode, Kind, ReloadHow, ReloadSpec, RestartPolicy, ServiceId,
+    ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// One service of each kind, with the settings that make a difference.
+pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
+    let reload = |how| Some(ReloadSpec { how, timeout: Some(5 * SECOND) });
+    let variants: Vec<(&str, ServiceSpec)> = vec![
+        ("target", spec(Kind::Target, |_| {})),
+        ("simple", spec(Kind::Simple, |_| {})),
+        ("never again", spec(Kind::Simple, |spec| spec.restart.policy = RestartPolicy::No)),
+        ("probed", spec(Kind::Simple, |spec| spec.probed = true)),
+        ("remaining", spec(Kind::Simple, |spec| spec.remain_after_exit = true)),
+        (
+            "always, two starts at most",
+            spec(Kind::Simple, |spec| {
+                spec.restart.policy = RestartPolicy::Always;
+                spec.restart.limit_burst = 2;
+            }),
+        ),
+        (
+            "two commands",
+            spec(Kind::Simple, |spec| {
+                spec.stop.steps = vec![command(0), command(1), term()];
+            }),
+        ),
+        (
+            "mixed",
+            spec(Kind::Simple, |spec| {
+                spec.stop.kill_mode = KillMode::Mixed;
+                spec.stop.steps = vec![command(0), term()];
+            }),
+        ),
+        (
+            "process, reload command",
+            spec(Kind::Notify, |spec| {
+                spec.stop.kill_mode = KillMode::Process;
+                spec.stop.steps = vec![command(0), term()];
+                spec.reload = reload(ReloadHow::Command);
+            }),
+        ),
+        (
+            "never killed",
+            spec(Kind::Notify, |spec| {
+                spec.stop.send_sigkill = false;
+                spec.reload = reload(ReloadHow::Command);
+            }),
+        ),
+        (
+            "watchdog, reload signal",
+            spec(Kind::Notify, |spec| {
+                let (timeout, abort_timeout) = (3 * SECOND, Some(SECOND));
+                let signal = Signal::ABRT;
+                spec.watchdog = Some(WatchdogSpec { timeout, signal, abort_timeout });
+                spec.reload = reload(ReloadHow::Signal(Signal::HUP));
+            }),
+        ),
+        (
+            "remaining, reload command, stop command",
+            spec(Kind::Notify, |spec| {
+                spec.remain_after_exit = true;
+                spec.reload = reload(ReloadHow::Command);
+                spec.stop.steps = vec![command(0)];
+            }),
+        ),
+        (
+            "no steps, no wait",
+            spec(Kind::Notify, |spec| {
+                spec.stop.steps = vec![StopStep { wait: false, ..command(0) }];
+            }),
+        ),
+        ("oneshot", spec(Kind::Oneshot, |spec| spec.stop.steps.insert(0, command(0)))),
+        ("passing oneshot", spec(Kind::Oneshot, |spec| spec.remain_after_exit = false)),
+    ];
+    variants.into_iter().map(|(name, spec)| (name.to_owned(), spec)).collect()
+}
+
+/// Two services for each kind of dependency; the other one comes up late or restarts.
+pub(crate) fn pairs() -> Vec<(String, Vec<ServiceSpec>)> {
+    let mut pairs = Vec::new();
+    for kind in KINDS {
+        for ordered in [true, false] {
+            for policy in [RestartPolicy::No, RestartPolicy::Always] {
+                let other = spec(Kind::Notify, |spec| spec.restart.policy = policy);
+                let one = depends(spec(Kind::Simple, |_| {}), kind, 0, ordered);
+                let name = format!("{kind:?}, ordered {ordered}, {policy:?}");
+                pairs.push((name, vec![other, one]));
+            }
+        }
+    }
+    pairs
+}
+
+/// Three services: in a row, through a target, and two bound to one.
+pub(crate) fn triples() -> Vec<(String, Vec<ServiceSpec>)> {
+    use DependencyKind::{BindsTo, PartOf, Requires};
+    let simple = || spec(Kind::Simple, |_| {});
+    let row =
+        vec![simple(), depends(simple(), Requires, 0, true), depends(simple(), BindsTo, 1, true)];
+    let target = vec![
+        simple(),
+        depends(spec(Kind::Target, |_| {}), Requires, 0, true),
+        depends(simple(), Requires, 1, true),
+    ];
+    let fan =
+        vec![simple(), depends(simple(), BindsTo, 0, true), depends(simple(), PartOf, 0, true)];
+    [("row", row), ("through a target", target), ("fan", fan)]
+        .map(|(name, specs)| (name.to_owned(), specs))
+        .into()
+}
+
+const KINDS: [DependencyKind; 6] = [
+    DependencyKind::Requires,
+    DependencyKind::Wants,
+    DependencyKind::BindsTo,
+    DependencyKind::PartOf,
+    DependencyKind::After,
+    DependencyKind::Before,
+];
+
+/// Delays that do not grow and times that are short keep the number of situations small.
+fn spec(kind: Kind, change: impl FnOnce(&mut ServiceSpec)) -> ServiceSpec {
+    let mut spec = ServiceSpec::new("service", kind);
+    spec.start_timeout = spec.start_timeout.map(|_| 4 * SECOND);
+    spec.stop.steps = vec![term()];
+    spec.restart.delay = SECOND;
+    spec.restart.factor = 1.0;
+    spec.restart.jitter = 0.0;
+    spec.restart.limit_burst = 0;
+    change(&mut spec);
+    spec
+}
+
+fn depends(mut spec: ServiceSpec, kind: DependencyKind, on: u32, ordered: bool) -> ServiceSpec {
+    spec.dependencies.push(Dependency { kind, on: ServiceId(on), ordered });
+    spec
+}
+
+fn term() -> StopStep {
+    StopStep { how: StopHow::Signal(Signal::TERM), timeout: Some(2 * SECOND), wait: true }
+}
+
+fn command(index: usize) -> StopStep {
+    StopStep { how: StopHow::Command(index), timeout: Some(2 * SECOND), wait: true }
+}

@@ -1,0 +1,153 @@
+//! Random systems: services of all kinds and settings, and what their processes are like.
+
+use std::time::Duration;
+
+use supervisor_engine::{
+    Dependency, DependencyKind, ExitSet, KillMode, Kind, ReloadHow, ReloadSpec, RestartPolicy,
+    ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
+};
+
+use crate::dice::Dice;
+
+/// What the processes of a service are like; chances in percent.
+#[derive(Clone, Debug)]
+pub(crate) struct Nature {
+    /// That a spawn fails.
+    pub(crate) spawn_fails: u32,
+    /// That it never says that it is up.
+    pub(crate) silent: u32,
+    /// That it dies by itself before long.
+    pub(crate) frail: u32,
+    /// That it leaves processes behind when its main process ends.
+    pub(crate) leaves_others: u32,
+    /// That it does nothing when it is asked to end.
+    pub(crate) stubborn: u32,
+    /// That not even `KILL` ends it soon.
+    pub(crate) immortal: u32,
+    /// That a command fails, or takes very long.
+    pub(crate) clumsy: u32,
+    /// That it sends a message of its own accord.
+    pub(crate) talkative: u32,
+}
+
+pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
+    let count = 2 + dice.below(11);
+    // Some worlds are calm, some are hell.
+    let trouble = dice.one_of(&[0, 5, 20, 50]);
+    (0..count)
+        .map(|id| {
+            let spec = spec(id, count, dice);
+            let nature = nature(&spec, trouble, dice);
+            (spec, nature)
+        })
+        .collect()
+}
+
+fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
+    let kinds =
+        [Kind::Simple, Kind::Simple, Kind::Notify, Kind::Notify, Kind::Oneshot, Kind::Target];
+    let kind = dice.one_of(&kinds);
+    let mut spec = ServiceSpec::new(format!("s{id}"), kind);
+    spec.enabled = dice.percent(70);
+    spec.dependencies = dependencies(id, count, dice);
+    if kind == Kind::Target {
+        return spec;
+    }
+    spec.probed = kind == Kind::Simple && dice.percent(30);
+    if dice.percent(15) {
+        spec.remain_after_exit = !spec.remain_after_exit;
+    }
+    let endless = dice.percent(if kind == Kind::Oneshot { 50 } else { 10 });
+    spec.start_timeout = (!endless).then(|| dice.millis(100, 20_000));
+    spec.stop.steps = (0..dice.below(4)).map(|_| step(dice)).collect();
+    spec.stop.send_sigkill = dice.percent(90);
+    spec.stop.kill_mode = dice.one_of(&[KillMode::Group, KillMode::Mixed, KillMode::Process]);
+    restart(&mut spec, dice);
+    if kind == Kind::Notify && dice.percent(30) {
+        spec.watchdog = Some(WatchdogSpec {
+            timeout: dice.millis(500, 5_000),
+            signal: Signal::ABRT,
+            abort_timeout: dice.percent(50).then(|| dice.millis(0, 2_000)),
+        });
+    }
+    spec.reload = dice.percent(50).then(|| ReloadSpec {
+        how: dice.one_of(&[ReloadHow::Command, ReloadHow::Signal(Signal::HUP)]),
+        timeout: Some(dice.millis(0, 5_000)),
+    });
+    spec
+}
+
+fn restart(spec: &mut ServiceSpec, dice: &mut Dice) {
+    use RestartPolicy::{Always, No, OnAbnormal, OnAbort, OnFailure, OnSuccess, OnWatchdog};
+    let restart = &mut spec.restart;
+    restart.policy =
+        dice.one_of(&[No, Always, OnSuccess, OnFailure, OnAbnormal, OnAbort, OnWatchdog]);
+    restart.delay = dice.millis(0, 500);
+    restart.max_delay = dice.millis(0, 10_000);
+    restart.reset = dice.millis(0, 5_000);
+    restart.limit_burst = dice.one_of(&[0, 1, 3, 10]);
+    restart.limit_interval = dice.millis(0, 60_000);
+    let set = |dice: &mut Dice| ExitSet {
+        codes: if dice.percent(20) { vec![2] } else { vec![] },
+        signals: vec![],
+    };
+    restart.success_exit = set(dice);
+    restart.prevent_exit = set(dice);
+    restart.force_exit = set(dice);
+}
+
+fn step(dice: &mut Dice) -> StopStep {
+    let how = match dice.below(4) {
+        0 => StopHow::Command(dice.below(2) as usize),
+        1 => StopHow::Sleep,
+        _ => StopHow::Signal(dice.one_of(&[Signal::TERM, Signal::INT, Signal::QUIT])),
+    };
+    // Nobody sleeps for ever.
+    let endless = how != StopHow::Sleep && dice.percent(8);
+    let timeout = (!endless).then(|| dice.millis(0, 5_000));
+    StopStep { how, timeout, wait: dice.percent(70) }
+}
+
+/// What is ordered points to lower numbers, so that there is no cycle.
+fn dependencies(id: u32, count: u32, dice: &mut Dice) -> Vec<Dependency> {
+    use DependencyKind::{After, Before, BindsTo, PartOf, Requires, Wants};
+    let mut dependencies = Vec::new();
+    for _ in 0..dice.below(4) {
+        let kind =
+            dice.one_of(&[Requires, Requires, Wants, BindsTo, BindsTo, PartOf, After, Before]);
+        let ordered = dice.percent(80);
+        let choice = if kind == Before { id + 1..count } else { 0..id };
+        if choice.is_empty() {
+            continue;
+        }
+        let on = choice.start + dice.below(choice.end - choice.start);
+        dependencies.push(Dependency { kind, on: ServiceId(on), ordered });
+    }
+    dependencies
+}
+
+/// Where there is no limit in time, nobody may do nothing for ever.
+fn nature(spec: &ServiceSpec, trouble: u32, dice: &mut Dice) -> Nature {
+    let chance = |dice: &mut Dice| if dice.percent(50) { trouble } else { 0 };
+    let endless_start = spec.start_timeout.is_none();
+    let endless_stop = spec.stop.steps.iter().any(|step| step.timeout.is_none());
+    Nature {
+        spawn_fails: chance(dice),
+        silent: if endless_start { 0 } else { chance(dice) },
+        frail: chance(dice),
+        leaves_others: chance(dice),
+        stubborn: if endless_stop { 0 } else { chance(dice) },
+        immortal: if endless_stop { 0 } else { chance(dice) / 4 },
+        clumsy: chance(dice),
+        talkative: chance(dice),
+    }
+}
+
+/// The longest time that a stop may take by the spec; `None`: no limit.
+pub(crate) fn longest_stop(spec: &ServiceSpec) -> Option<Duration> {
+    let abort = spec.watchdog.and_then(|watchdog| watchdog.abort_timeout).unwrap_or_default();
+    // Once as steps, once as the patience with one that ends by itself.
+    spec.stop.steps.iter().try_fold(abort + supervisor_engine::KILL_PATIENCE, |sum, step| {
+        step.timeout.map(|timeout| sum + 2 * timeout)
+    })
+}

@@ -1,0 +1,298 @@
+//! The world of a simulation: processes that start late, die, ignore signals, leave others behind
+//! and say things. What happens to them becomes a report when its time has come.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use supervisor_engine::{
+    Action, ActionKind, ControlCommand, Exit, Invocation, Kind, Moment, Notification, Process,
+    Report, ServiceId, ServiceSpec, Signal, SpawnError, WatchdogMessage, Whom,
+};
+
+use crate::dice::Dice;
+use crate::systems::Nature;
+
+pub(crate) struct World {
+    pub(crate) dice: Dice,
+    /// Nobody dies, fails or speaks without need any more.
+    pub(crate) calm: bool,
+    natures: Vec<Nature>,
+    specs: Vec<ServiceSpec>,
+    bodies: Vec<Option<Body>>,
+    /// What will happen, in order; the number keeps apart what happens at one moment.
+    future: BTreeMap<(Moment, u64), (ServiceId, Invocation, Event)>,
+    scheduled: u64,
+}
+
+/// When those are gone by themselves whose main process has ended as it should.
+const SOON: Duration = Duration::from_secs(5);
+
+/// The processes of one invocation as they really are.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a process that is there or not")]
+struct Body {
+    invocation: Invocation,
+    main: bool,
+    others: bool,
+    control: bool,
+    probe: bool,
+    immortal: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Spawned,
+    SpawnFails,
+    MainEnds(Exit),
+    OthersEnd,
+    ControlEnds(Result<Exit, SpawnError>),
+    Says(Notification),
+    ProbeSucceeds,
+}
+
+impl World {
+    pub(crate) fn new(specs: Vec<ServiceSpec>, natures: Vec<Nature>, dice: Dice) -> Self {
+        let bodies = vec![None; specs.len()];
+        let (future, scheduled) = (BTreeMap::new(), 0);
+        Self { dice, calm: false, natures, specs, bodies, future, scheduled }
+    }
+
+    /// When the next thing happens.
+    pub(crate) fn next(&self) -> Option<Moment> {
+        self.future.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Lets the next thing happen; `None` if it came to nothing.
+    pub(crate) fn step(&mut self) -> Option<(ServiceId, Report)> {
+        let ((now, _), (id, invocation, event)) = self.future.pop_first()?;
+        let body = self.bodies[id.index()].as_mut().filter(|b| b.invocation == invocation)?;
+        let report = match event {
+            Event::Spawned => {
+                body.main = true;
+                self.lives(id, now);
+                Report::Spawned
+            }
+            Event::SpawnFails => Report::SpawnFailed(error()),
+            Event::MainEnds(exit) => {
+                if !std::mem::take(&mut body.main) {
+                    return None;
+                }
+                let leaves = self.natures[id.index()].leaves_others;
+                body.others = self.dice.percent(leaves);
+                let remaining = body.others;
+                if remaining && self.dice.percent(50) {
+                    let later = self.dice.millis(0, 3_000);
+                    self.plan(id, now + later, Event::OthersEnd);
+                }
+                Report::Exited { process: Process::Main, exit, remaining }
+            }
+            Event::OthersEnd => {
+                if !std::mem::take(&mut body.others) {
+                    return None;
+                }
+                Report::Emptied
+            }
+            Event::ControlEnds(result) => {
+                if !std::mem::take(&mut body.control) {
+                    return None;
+                }
+                let remaining = body.main || body.others;
+                match result {
+                    Ok(exit) => Report::Exited { process: Process::Control, exit, remaining },
+                    Err(error) => Report::ControlFailed(error),
+                }
+            }
+            Event::Says(message) => {
+                if !body.main {
+                    return None;
+                }
+                let watched = self.specs[id.index()].watchdog;
+                if let (Some(watchdog), Some(WatchdogMessage::Alive)) = (watched, message.watchdog)
+                {
+                    let next = Event::Says(said(|said| said.watchdog = message.watchdog));
+                    self.plan(id, now + watchdog.timeout / 2, next);
+                }
+                Report::Notified(message)
+            }
+            Event::ProbeSucceeds => {
+                if !std::mem::take(&mut body.probe) {
+                    return None;
+                }
+                Report::ProbeSucceeded
+            }
+        };
+        Some((id, report))
+    }
+
+    /// Carries out what the engine asks for.
+    pub(crate) fn perform(&mut self, action: Action, now: Moment) {
+        let id = action.service;
+        let nature = self.natures[id.index()].clone();
+        match action.what {
+            ActionKind::Spawn => {
+                let immortal = self.dice.percent(nature.immortal);
+                self.bodies[id.index()] = Some(Body {
+                    invocation: action.invocation,
+                    main: false,
+                    others: false,
+                    control: false,
+                    probe: false,
+                    immortal,
+                });
+                let fails = !self.calm && self.dice.percent(nature.spawn_fails);
+                let event = if fails { Event::SpawnFails } else { Event::Spawned };
+                let delay = self.dice.millis(0, 50);
+                self.plan(id, now + delay, event);
+            }
+            ActionKind::Run(command) => self.run(id, command, &nature, now),
+            ActionKind::Signal { signal, whom } => self.signal(id, signal, whom, &nature, now),
+            ActionKind::StartProbe => {
+                self.body(id).probe = true;
+                if !self.dice.percent(nature.silent) {
+                    let delay = self.dice.millis(0, 1_000);
+                    self.plan(id, now + delay, Event::ProbeSucceeds);
+                }
+            }
+            ActionKind::StopProbe => self.body(id).probe = false,
+            ActionKind::Release => self.bodies[id.index()] = None,
+        }
+    }
+
+    /// A main process begins its life: what will become of it, if nobody interferes.
+    fn lives(&mut self, id: ServiceId, now: Moment) {
+        let nature = self.natures[id.index()].clone();
+        let spec = &self.specs[id.index()];
+        let (kind, watched) = (spec.kind, spec.watchdog.is_some());
+        let up = self.dice.millis(0, 1_000);
+        match kind {
+            Kind::Notify if !self.dice.percent(nature.silent) => {
+                let ready = said(|message| {
+                    message.ready = true;
+                    message.watchdog = watched.then_some(WatchdogMessage::Alive);
+                });
+                self.plan(id, now + up, Event::Says(ready));
+            }
+            Kind::Oneshot if !self.dice.percent(nature.silent) => {
+                let code = u8::from(!self.calm && self.dice.percent(nature.frail));
+                self.plan(id, now + up, Event::MainEnds(Exit::Code(code)));
+            }
+            Kind::Target | Kind::Simple | Kind::Notify | Kind::Oneshot => {}
+        }
+        if !self.calm && self.dice.percent(nature.frail) {
+            let end = self.dice.millis(0, 5_000);
+            let exit = self.exit();
+            self.plan(id, now + end, Event::MainEnds(exit));
+        }
+        while kind == Kind::Notify && !self.calm && self.dice.percent(nature.talkative) {
+            let later = self.dice.millis(0, 3_000);
+            let message = self.message();
+            if message.stopping && !self.dice.percent(nature.stubborn) {
+                let end = later + self.dice.millis(0, 2_000);
+                self.plan(id, now + end, Event::MainEnds(Exit::Code(0)));
+                self.plan(id, now + end + SOON, Event::OthersEnd);
+            }
+            self.plan(id, now + later, Event::Says(message));
+        }
+    }
+
+    fn run(&mut self, id: ServiceId, command: ControlCommand, nature: &Nature, now: Moment) {
+        self.body(id).control = true;
+        let clumsy = !self.calm && self.dice.percent(nature.clumsy);
+        let (took, result) = match (clumsy, self.dice.below(3)) {
+            (true, 0) => (self.dice.millis(0, 10), Err(error())),
+            (true, 1) => (self.dice.millis(0, 60_000), Ok(Exit::Code(0))),
+            (true, _) => (self.dice.millis(0, 100), Ok(Exit::Code(1))),
+            (false, _) => (self.dice.millis(0, 1_000), Ok(Exit::Code(0))),
+        };
+        self.plan(id, now + took, Event::ControlEnds(result));
+        match command {
+            ControlCommand::Stop(_) => self.asked_to_end(id, Exit::Code(0), nature, now),
+            ControlCommand::Reload => {}
+        }
+    }
+
+    fn signal(&mut self, id: ServiceId, signal: Signal, whom: Whom, nature: &Nature, now: Moment) {
+        let exit = Exit::Signal { signal, core: signal == Signal::ABRT };
+        let body = *self.body(id);
+        if signal == Signal::KILL {
+            let late = self.dice.millis(30_000, 90_000);
+            let soon = self.dice.millis(0, 5);
+            let after = if body.immortal { late } else { soon };
+            if whom != Whom::Main && body.control {
+                self.plan(id, now + soon, Event::ControlEnds(Ok(exit)));
+            }
+            if whom != Whom::Control && body.main {
+                self.plan(id, now + after, Event::MainEnds(exit));
+            }
+            if whom == Whom::All && (body.others || body.main) {
+                self.plan(id, now + after + Duration::from_millis(1), Event::OthersEnd);
+            }
+        } else if signal != Signal::HUP && signal != Signal::USR1 {
+            self.asked_to_end(id, exit, nature, now);
+            if whom == Whom::All && body.others && !self.dice.percent(nature.stubborn) {
+                let took = self.dice.millis(0, 500);
+                self.plan(id, now + took, Event::OthersEnd);
+            }
+        }
+    }
+
+    /// Its main process may end, or has its own idea.
+    fn asked_to_end(&mut self, id: ServiceId, exit: Exit, nature: &Nature, now: Moment) {
+        if self.dice.percent(nature.stubborn) {
+            return;
+        }
+        let took = self.dice.millis(0, 2_000);
+        let exit = if self.dice.percent(50) { exit } else { Exit::Code(0) };
+        if self.dice.percent(nature.talkative) {
+            self.plan(id, now + took / 2, Event::Says(said(|message| message.stopping = true)));
+        }
+        self.plan(id, now + took, Event::MainEnds(exit));
+        self.plan(id, now + took + SOON, Event::OthersEnd);
+    }
+
+    fn exit(&mut self) -> Exit {
+        match self.dice.below(5) {
+            0 => Exit::Code(0),
+            1 => Exit::Code(1),
+            2 => Exit::Code(2),
+            3 => Exit::Signal { signal: Signal::KILL, core: false },
+            _ => Exit::Unknown,
+        }
+    }
+
+    fn message(&mut self) -> Notification {
+        let period = self.dice.millis(0, 3_000);
+        match self.dice.below(8) {
+            0 => said(|message| message.ready = true),
+            1 => said(|message| message.stopping = true),
+            2 => said(|message| message.extend = Some(period)),
+            3 => said(|message| message.watchdog = Some(WatchdogMessage::Trigger)),
+            4 => said(|message| message.watchdog_period = Some(period)),
+            5 => said(|message| {
+                message.ready = true;
+                message.reloading = true;
+            }),
+            _ => said(|message| message.reloading = true),
+        }
+    }
+
+    fn plan(&mut self, id: ServiceId, at: Moment, event: Event) {
+        let invocation = self.body(id).invocation;
+        self.scheduled += 1;
+        self.future.insert((at, self.scheduled), (id, invocation, event));
+    }
+
+    fn body(&mut self, id: ServiceId) -> &mut Body {
+        self.bodies[id.index()].as_mut().expect("the ledger has checked that it is live")
+    }
+}
+
+fn said(fill: impl FnOnce(&mut Notification)) -> Notification {
+    let mut message = Notification::default();
+    fill(&mut message);
+    message
+}
+
+pub(crate) fn error() -> SpawnError {
+    SpawnError { step: "exec", errno: 2, message: "exec: No such file or directory".to_owned() }
+}

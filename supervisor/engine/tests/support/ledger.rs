@@ -1,0 +1,364 @@
+//! What an observer knows who sees only what the engine asks for and what the world answers.
+//!
+//! The ledger keeps its own books and shares none with the engine. It checks every action and every
+//! change when it happens, and the engine as a whole after each input. A broken rule is an error
+//! with the rule as its text.
+
+use supervisor_engine::{
+    Action, ActionKind, Cause, DependencyKind, Engine, Exit, Goal, Invocation, KillMode, Kind,
+    Moment, Process, Report, Request, ServiceId, ServiceSpec, State, Status, StopCause, Transition,
+};
+
+/// The books about all services.
+#[derive(Clone, Debug)]
+pub(crate) struct Ledger {
+    pub(crate) accounts: Vec<Account>,
+    /// When a shutdown kills everything that is left.
+    pub(crate) deadline: Option<Moment>,
+    /// Whether that has happened: then order does not count any more.
+    pub(crate) overdue: bool,
+    asked: Asked,
+    highest: Invocation,
+}
+
+/// What the present input asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Nothing,
+    /// To stop something with its dependents.
+    Stop,
+    Other,
+}
+
+/// The book about one service.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    /// Its processes, from the order to spawn until the release.
+    pub(crate) execution: Option<Execution>,
+    status: Status,
+    up: bool,
+    stuck: bool,
+    /// Starts since it was last named in a request that forgives, as the start limit counts them.
+    pub(crate) starts: u32,
+    /// What was wanted of it after the input before.
+    goal: Goal,
+}
+
+/// What is known of an invocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Execution {
+    pub(crate) invocation: Invocation,
+    pub(crate) main: Main,
+    /// Whether a control process runs.
+    pub(crate) control: bool,
+    /// Whether a probe runs.
+    pub(crate) probe: bool,
+    /// Whether it has done what its kind counts as being up.
+    pub(crate) proven: bool,
+}
+
+/// The main process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Main {
+    Ordered,
+    Alive,
+    Gone {
+        /// Whether others are left.
+        others: bool,
+    },
+}
+
+pub(crate) type Verdict = Result<(), String>;
+
+impl Ledger {
+    pub(crate) fn new(engine: &Engine) -> Self {
+        let accounts = engine.services().map(|(_, service)| Account {
+            execution: None,
+            status: Status::Stopped,
+            up: false,
+            stuck: false,
+            starts: 0,
+            goal: service.goal(),
+        });
+        let accounts = accounts.collect();
+        Self {
+            accounts,
+            deadline: None,
+            overdue: false,
+            asked: Asked::Nothing,
+            highest: Invocation(0),
+        }
+    }
+
+    pub(crate) fn execution(&self, id: ServiceId) -> Option<&Execution> {
+        self.accounts[id.index()].execution.as_ref()
+    }
+
+    /// Takes note of what is asked for.
+    pub(crate) fn requested(&mut self, request: &Request, now: Moment) {
+        self.asked = match request {
+            Request::Stop { no_dependents: false, .. } => Asked::Stop,
+            Request::Stop { no_dependents: true, .. }
+            | Request::Boot
+            | Request::Start(_)
+            | Request::Restart { .. }
+            | Request::Reload(_)
+            | Request::Signal { .. }
+            | Request::Reset(_)
+            | Request::Shutdown { .. } => Asked::Other,
+        };
+        if let Request::Start(named)
+        | Request::Restart { services: named, .. }
+        | Request::Reset(named) = request
+        {
+            for id in named {
+                self.accounts[id.index()].starts = 0;
+            }
+        }
+        if let Request::Shutdown { within: Some(within), .. } = request {
+            self.deadline = self.deadline.into_iter().chain(Some(now + *within)).min();
+        }
+    }
+
+    /// Takes note of the time.
+    pub(crate) fn time_is(&mut self, now: Moment) {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            (self.deadline, self.overdue) = (None, true);
+        }
+    }
+
+    /// Takes note of what is about to be reported. Only for the live invocation.
+    pub(crate) fn reported(&mut self, id: ServiceId, spec: &ServiceSpec, report: &Report) {
+        let Some(now) = &mut self.accounts[id.index()].execution else { return };
+        match report {
+            Report::Spawned => {
+                now.main = Main::Alive;
+                now.proven = spec.kind == Kind::Simple && !spec.probed;
+            }
+            Report::Exited { process: Process::Main, exit, remaining } => {
+                now.main = Main::Gone { others: *remaining };
+                now.proven |= spec.kind == Kind::Oneshot && *exit == Exit::Code(0);
+            }
+            Report::Exited { process: Process::Control, .. } | Report::ControlFailed(_) => {
+                now.control = false;
+            }
+            Report::SpawnFailed(_) | Report::Emptied => now.main = Main::Gone { others: false },
+            Report::Notified(message) => {
+                now.proven |= message.ready && !message.stopping && spec.kind == Kind::Notify;
+            }
+            Report::ProbeSucceeded => {
+                now.proven |= now.probe;
+                now.probe = false;
+            }
+        }
+    }
+
+    /// Takes note of an action and checks that it may be.
+    pub(crate) fn act(&mut self, action: Action, spec: &ServiceSpec) -> Verdict {
+        let account = &mut self.accounts[action.service.index()];
+        if action.what == ActionKind::Spawn {
+            rule(account.execution.is_none(), "a service has one live invocation at most")?;
+            rule(action.invocation > self.highest, "no invocation is used twice")?;
+            self.highest = action.invocation;
+            account.starts += 1;
+            account.execution = Some(Execution {
+                invocation: action.invocation,
+                main: Main::Ordered,
+                control: false,
+                probe: false,
+                proven: false,
+            });
+            return Ok(());
+        }
+        let live = account.execution.as_mut().filter(|now| now.invocation == action.invocation);
+        let Some(now) = live else {
+            return Err(format!("every action is about the live invocation: {action:?}"));
+        };
+        match action.what {
+            ActionKind::Spawn => Ok(()),
+            ActionKind::Run(_) => {
+                rule(!now.control, "one control process at a time")?;
+                now.control = true;
+                rule(now.main != Main::Ordered, "no command before the process is there")
+            }
+            ActionKind::Signal { .. } => {
+                rule(now.main != Main::Ordered, "no signal before the process is there")
+            }
+            ActionKind::StartProbe => {
+                rule(!now.probe, "one probe at a time")?;
+                now.probe = true;
+                Ok(())
+            }
+            ActionKind::StopProbe => {
+                rule(now.probe, "a probe that is stopped was running")?;
+                now.probe = false;
+                Ok(())
+            }
+            ActionKind::Release => {
+                let Main::Gone { others } = now.main else {
+                    return Err("released when main is gone".to_owned());
+                };
+                rule(!now.control, "released when the control process is gone")?;
+                rule(!now.probe, "released when the probe was stopped")?;
+                let leaves = spec.stop.kill_mode == KillMode::Process;
+                rule(!others || leaves, "released when all processes are gone")?;
+                account.execution = None;
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes note of a change and checks that the order of the services allows it.
+    pub(crate) fn change(&mut self, change: &Transition, engine: &Engine) -> Verdict {
+        let id = change.service;
+        let from = self.accounts[id.index()].status;
+        rule(from == change.from, "each change begins where the last one ended")?;
+        let begins = change.from == Status::Waiting
+            && matches!(change.to, Status::Starting | Status::Running);
+        if begins {
+            self.check_start(id, engine)?;
+        }
+        let stops = matches!(change.cause, Cause::Stop(_) | Cause::Cycle)
+            && self.accounts[id.index()].is_live()
+            && change.from != Status::Stopping
+            // One that ended by itself meanwhile was not stopped.
+            && (change.ended.is_none() || change.from == Status::Exited);
+        if stops && !self.overdue {
+            self.check_stop(id, engine)?;
+        }
+        let account = &mut self.accounts[id.index()];
+        account.status = change.to;
+        account.up = match change.to {
+            Status::Running | Status::Reloading => true,
+            Status::Exited => change.ended.is_none(),
+            Status::Stopped
+            | Status::Waiting
+            | Status::Starting
+            | Status::Stopping
+            | Status::Backoff
+            | Status::Failed => false,
+        };
+        account.stuck = change.to == Status::Stopping && engine.service(id).state().is_stuck();
+        Ok(())
+    }
+
+    /// Nothing starts before what it requires is up and what it comes after is settled.
+    fn check_start(&self, id: ServiceId, engine: &Engine) -> Verdict {
+        for on in engine.graph().predecessors(id) {
+            let account = &self.accounts[on.index()];
+            rule(
+                !needs(engine, id, *on) || account.up,
+                "nothing starts before what it requires is up",
+            )?;
+            let moving = match account.status {
+                Status::Waiting => !self.is_held_up(*on, engine),
+                Status::Starting => true,
+                Status::Stopping => !account.stuck,
+                Status::Stopped
+                | Status::Running
+                | Status::Reloading
+                | Status::Backoff
+                | Status::Exited
+                | Status::Failed => false,
+            };
+            rule(!moving, "nothing starts before what it comes after is up or down")
+                .map_err(|rule| format!("{rule}: {id:?} before {on:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a service that waits does so for one that has failed and is to be tried again.
+    fn is_held_up(&self, id: ServiceId, engine: &Engine) -> bool {
+        match self.accounts[id.index()].status {
+            Status::Backoff => true,
+            Status::Waiting => {
+                let mut before = engine.graph().predecessors(id).iter();
+                before.any(|on| needs(engine, id, *on) && self.is_held_up(*on, engine))
+            }
+            Status::Stopped
+            | Status::Starting
+            | Status::Running
+            | Status::Reloading
+            | Status::Stopping
+            | Status::Exited
+            | Status::Failed => false,
+        }
+    }
+
+    /// Nothing is stopped by request before what goes down with it and comes after it is gone.
+    fn check_stop(&self, id: ServiceId, engine: &Engine) -> Verdict {
+        for later in engine.graph().successors(id) {
+            let account = &self.accounts[later.index()];
+            let goal = engine.service(*later).goal();
+            // What goes down because another one has failed meanwhile may do so only now.
+            let by_a_death = match goal {
+                Goal::Down { cause: StopCause::BoundTo(_), .. } => true,
+                Goal::Down { cause: StopCause::StoppedWith(_), .. } => self.asked != Asked::Stop,
+                Goal::Down { .. } | Goal::Cycle | Goal::Up => false,
+            };
+            let since_before = goal == account.goal && self.asked == Asked::Nothing;
+            let goes_down = goal != Goal::Up && (!by_a_death || since_before);
+            let in_the_way = account.is_live() && goes_down && !account.stuck;
+            rule(!in_the_way, "nothing stops before what comes after it is gone")
+                .map_err(|rule| format!("{rule}: {id:?} before {later:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// What holds between two inputs, whatever happened.
+    pub(crate) fn check(&mut self, engine: &Engine, now: Moment) -> Verdict {
+        self.asked = Asked::Nothing;
+        let mut earliest: Option<Moment> = None;
+        for (id, service) in engine.services() {
+            let (state, account) = (service.state(), &mut self.accounts[id.index()]);
+            account.goal = service.goal();
+            rule(state.status() == account.status, "every change of status is told")?;
+            rule(state.is_up() == account.up, "up is what was told")?;
+            let known = account.execution.map(|now| now.invocation);
+            rule(state.invocation() == known, "the live invocation is the one spawned last")?;
+            if let Some(invocation) = known {
+                rule(engine.live(invocation) == Some(id), "the live invocation is known")?;
+            }
+            if let (State::Running(_) | State::Reloading(_), Some(now)) = (state, account.execution)
+            {
+                rule(now.main == Main::Alive, "what runs has a main process")?;
+                rule(now.proven, "up is what has shown it")?;
+            }
+            let at_rest = matches!(state.status(), Status::Stopped | Status::Failed);
+            rule(!at_rest || known.is_none(), "what is down has no process")?;
+            if let Some(at) = state.deadline() {
+                earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
+            }
+        }
+        let live = self.accounts.iter().any(|account| account.execution.is_some());
+        let shutdown = self.deadline.filter(|_| live);
+        let expected = earliest.into_iter().chain(shutdown).min();
+        let armed = engine.poll_timeout().map(|wake| wake.at);
+        rule(armed == expected, "the next timeout is the earliest of all deadlines")?;
+        rule(armed.is_none_or(|at| at > now), "no deadline is left in the past")
+    }
+}
+
+impl Account {
+    fn is_live(&self) -> bool {
+        self.execution.is_some() || self.up
+    }
+}
+
+/// Whether a service requires another one and waits for it.
+fn needs(engine: &Engine, id: ServiceId, on: ServiceId) -> bool {
+    engine.service(id).spec().dependencies.iter().any(|dependency| {
+        let requires = match dependency.kind {
+            DependencyKind::Requires | DependencyKind::BindsTo => true,
+            DependencyKind::Wants
+            | DependencyKind::PartOf
+            | DependencyKind::After
+            | DependencyKind::Before => false,
+        };
+        dependency.on == on && dependency.ordered && requires
+    })
+}
+
+fn rule(holds: bool, text: &str) -> Verdict {
+    if holds { Ok(()) } else { Err(text.to_owned()) }
+}
