@@ -151,7 +151,10 @@ async fn serve_until_down(
     memory::give_back();
     let console = config.daemon.console.unwrap_or_else(default_console);
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let (logs, faults) = Logs::start(console, colour).map_err(StartError::system("log thread"))?;
+    let printing = config.services.iter().filter(|service| service.command.is_some());
+    let names = printing.map(|service| service.spec.name.as_str());
+    let (logs, faults) =
+        Logs::start(console, colour, names).map_err(StartError::system("log thread"))?;
     let pid_file = args.pid_file.as_deref().map(PidFile::write).transpose()?;
     tracing::info!(
         pid = getpid().as_raw(),

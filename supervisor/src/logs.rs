@@ -7,7 +7,7 @@
 //! a newline where a line was left unfinished and another writer goes on.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
@@ -67,26 +67,26 @@ pub struct Query {
 
 impl Logs {
     /// Starts the thread. Output is copied to the daemon's stdout as `console` says, names
-    /// coloured if `color`. Also answers where faults of log files are told.
-    pub fn start(
+    /// coloured if `color`; `names`, so far as they are known, get equal width. Also answers where
+    /// faults of log files are told.
+    pub fn start<'a>(
         console: Console,
         color: bool,
+        names: impl Iterator<Item = &'a str>,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Fault>)> {
         // Without a stdout there is no console.
         let stdout = io::stdout().as_fd().try_clone_to_owned().ok();
-        Self::start_on(console, color, stdout.filter(|_| console != Console::None))
+        let mut copy = ConsoleCopy::new(console, color, stdout);
+        names.for_each(|name| copy.register(name));
+        Self::start_on(copy)
     }
 
-    fn start_on(
-        console: Console,
-        color: bool,
-        fd: Option<OwnedFd>,
-    ) -> io::Result<(Self, mpsc::UnboundedReceiver<Fault>)> {
+    fn start_on(console: ConsoleCopy) -> io::Result<(Self, mpsc::UnboundedReceiver<Fault>)> {
         let (faults, fault_receiver) = mpsc::unbounded_channel();
         let mailbox = Arc::new(Mailbox::new()?);
         let inbox = Arc::clone(&mailbox);
         let thread = Builder::new().name("logs".to_owned()).stack_size(STACK).spawn(move || {
-            let sinks = Sinks::new(ConsoleCopy::new(console, color, fd), FaultSender(faults));
+            let sinks = Sinks::new(console, FaultSender(faults));
             Worker::new(inbox, sinks).run();
         })?;
         let logs =

@@ -21,7 +21,8 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let directory = tempfile::tempdir().expect("temporary directory");
-        let (logs, faults) = Logs::start_on(Console::None, false, None).expect("thread");
+        let (logs, faults) =
+            Logs::start_on(ConsoleCopy::new(Console::None, false, None)).expect("thread");
         Self { directory, logs, faults }
     }
 
@@ -336,7 +337,8 @@ fn a_stream_without_writers_ends() {
 fn the_console_shows_whole_lines() {
     let (reader, writer) = nix::unistd::pipe().expect("pipe");
     let directory = tempfile::tempdir().expect("temporary directory");
-    let (logs, faults) = Logs::start_on(Console::Prefix, false, Some(writer)).expect("thread");
+    let (logs, faults) =
+        Logs::start_on(ConsoleCopy::new(Console::Prefix, false, Some(writer))).expect("thread");
     let fixture = Fixture { directory, logs, faults };
     let shown = thread::spawn(move || io::read_to_string(File::from(reader)).expect("UTF-8"));
     let outputs: Vec<_> = (0..4).map(|id| fixture.open(id, &fixture.config())).collect();
@@ -363,7 +365,8 @@ fn the_console_shows_whole_lines() {
 fn a_console_that_nobody_reads_does_not_prevent_the_end() {
     let (_reader, writer) = nix::unistd::pipe().expect("pipe");
     let directory = tempfile::tempdir().expect("temporary directory");
-    let (logs, faults) = Logs::start_on(Console::Raw, false, Some(writer)).expect("thread");
+    let (logs, faults) =
+        Logs::start_on(ConsoleCopy::new(Console::Raw, false, Some(writer))).expect("thread");
     let fixture = Fixture { directory, logs, faults };
     let outputs = fixture.open(0, &fixture.config());
     let text = "a line that nobody reads\n".repeat(20_000);

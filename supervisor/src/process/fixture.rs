@@ -132,9 +132,9 @@ pub(super) fn is_root(test: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
         // Not by `eprintln!`, which the test runner swallows when the test passes.
-        let text =
+        let message =
             format!("{test}: NOT RUN: the rights of root are missing; run the tests as root\n");
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), message.as_bytes());
     }
     root
 }
