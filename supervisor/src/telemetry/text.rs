@@ -111,13 +111,13 @@ impl Visit for Line {
 impl Line {
     fn take(&mut self, field: &Field, value: String) {
         match field.name() {
-            "message" => self.message = value,
+            "message" => self.message = one_line(value),
             "service" => self.service = Some(value),
             "from" => self.change.from = Some(value),
             "to" => self.change.to = Some(value),
-            "cause" => self.change.cause = Some(value),
+            "cause" => self.change.cause = Some(one_line(value)),
             name => {
-                // Writing to a string cannot fail. Control characters would forge lines.
+                // Writing to a string cannot fail.
                 let value = value.escape_debug();
                 let _infallible = if value.clone().any(|c| c == ' ') {
                     write!(self.facts, " {name}=\"{value}\"")
@@ -126,5 +126,67 @@ impl Line {
                 };
             }
         }
+    }
+}
+
+/// The text, unable to forge a line or move a cursor: a cause can name a program of the spec.
+fn one_line(text: String) -> String {
+    if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written of the events of `body`.
+    fn written(colour: bool, body: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(colour)
+            .with_writer(move || writer.clone())
+            .event_format(Text)
+            .finish();
+        tracing::subscriber::with_default(subscriber, body);
+        String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_transition_is_a_sentence_with_its_facts_behind() {
+        let text = written(false, || {
+            let (from, to, cause) = ("starting", "running", "said\nREADY=1");
+            tracing::info!(service = "web", invocation = 3, from, to, cause, "transition");
+        });
+        let (time, rest) = text.split_at("2026-11-24T14:01:08.483Z".len());
+        assert_eq!(
+            (time.get(10..11), time.get(19..20), time.get(23..)),
+            (Some("T"), Some("."), Some("Z"))
+        );
+        assert_eq!(rest, "  INFO web: starting → running: said\\nREADY=1 invocation=3\n");
+    }
+
+    #[test]
+    fn a_terminal_gets_the_time_of_day_and_colours() {
+        let text = written(true, || tracing::warn!(path = "/a b\x1b", "log file"));
+        let (time, rest) = text.split_at("\x1b[2m14:01:08.483Z\x1b[0m".len());
+        assert!(time.starts_with(DIM) && time.ends_with("Z\x1b[0m"), "{time:?}");
+        let facts = "\x1b[2m path=\"/a b\\u{1b}\"\x1b[0m";
+        assert_eq!(rest, format!(" \x1b[33m WARN\x1b[0m log file{facts}\n"));
     }
 }
