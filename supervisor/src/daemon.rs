@@ -67,7 +67,7 @@ pub(crate) fn run_daemon(args: &Args) -> ExitCode {
     match start(args) {
         Ok(status) => ExitCode::from(status),
         Err(StartError::Spec(error)) => {
-            let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let colour = telemetry::wants_colour(&io::stderr());
             say(&format!("{}\n", if colour { error.colored() } else { error.to_string() }));
             ExitCode::from(EXIT_SPEC)
         }
@@ -150,8 +150,8 @@ async fn serve_until_down(
     })?;
     memory::give_back();
     let console = config.daemon.console.unwrap_or_else(default_console);
-    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let (logs, faults) = Logs::start(console, colour).map_err(StartError::system("log thread"))?;
+    let (logs, faults) = Logs::start(console, telemetry::wants_colour(&io::stdout()))
+        .map_err(StartError::system("log thread"))?;
     let pid_file = args.pid_file.as_deref().map(PidFile::write).transpose()?;
     tracing::info!(
         pid = getpid().as_raw(),

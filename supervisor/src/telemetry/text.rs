@@ -110,6 +110,8 @@ impl Visit for Line {
 
 impl Line {
     fn take(&mut self, field: &Field, value: String) {
+        // Names, paths and errors hold what others wrote.
+        let value = if value.contains(char::is_control) { printable(&value) } else { value };
         match field.name() {
             "message" => self.message = value,
             "service" => self.service = Some(value),
@@ -117,9 +119,9 @@ impl Line {
             "to" => self.change.to = Some(value),
             "cause" => self.change.cause = Some(value),
             name => {
-                // Writing to a string cannot fail. Control characters would forge lines.
-                let value = value.escape_debug();
-                let _infallible = if value.clone().any(|c| c == ' ') {
+                // Writing to a string cannot fail.
+                let _infallible = if value.contains([' ', '"']) {
+                    let value = value.replace('"', "\\\"");
                     write!(self.facts, " {name}=\"{value}\"")
                 } else {
                     write!(self.facts, " {name}={value}")
@@ -128,3 +130,19 @@ impl Line {
         }
     }
 }
+
+/// Without control characters, which would forge lines or drive the terminal.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests;
