@@ -7,7 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Runtime, view};
 use crate::clock::{self, Wall};
-use crate::control::{Call, Caller, LogStream, Readiness, Shutdown, duration};
+use crate::config::{self, Bad};
+use crate::control::{Call, Caller, LogStream, Readiness, Shutdown};
 use crate::logs::{Followed, Following, Query};
 
 impl Runtime {
@@ -134,8 +135,8 @@ impl Runtime {
             dependencies: dependencies.collect(),
             dependents: dependents.collect(),
             log: match &config.log.stdout {
-                crate::config::Sink::File(path) => Some(path.display().to_string()),
-                crate::config::Sink::Inherit | crate::config::Sink::Null => None,
+                config::Sink::File(path) => Some(path.display().to_string()),
+                config::Sink::Inherit | config::Sink::Null => None,
             },
             runs: self.unit(id).runs.iter().map(|run| view::run(run, &wall)).collect(),
         })
@@ -221,8 +222,10 @@ impl Runtime {
         let force = is_forced(request.mode.as_deref())?;
         let asked = match &request.timeout {
             None => None,
-            Some(text) => duration::parse(text)
-                .ok_or_else(|| error(ErrorCode::Invalid, format!("\"{text}\" is no duration")))?,
+            Some(text) => config::duration(text).map_err(|Bad { message, hint }| ErrorBody {
+                hint,
+                ..error(ErrorCode::Invalid, format!("timeout: {message}"))
+            })?,
         };
         if let Some(left) = self.engine.shutdown_time_left(clock::now())
             && asked.is_some_and(|asked| asked > left)
