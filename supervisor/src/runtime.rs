@@ -273,9 +273,9 @@ impl Runtime {
 
     /// What is due is done.
     fn on_time(&mut self) {
-        self.shut_down_if_due();
         self.engine.handle_timeout(clock::now());
         self.drain();
+        self.shut_down_if_due();
     }
 
     /// How long until something is due; `None`: nothing will be.
