@@ -27,6 +27,7 @@ impl Runtime {
         let Some(socket) = self.unit_mut(id).notify.take() else { return };
         let mut buffer = std::mem::take(&mut self.notify_buffer);
         let mut broken = false;
+        let status = self.unit(id).status.clone();
         for _ in 0..most {
             match socket.recv(&mut buffer) {
                 Ok(Some(Received::Datagram(datagram))) => self.on_datagram(id, datagram),
@@ -42,6 +43,11 @@ impl Runtime {
             }
         }
         self.notify_buffer = buffer;
+        // One event for all of them: who follows the events must not be flooded too.
+        if self.unit(id).status != status {
+            let text = self.unit(id).status.as_deref().unwrap_or_default().to_owned();
+            self.publish(EventKind::Status { service: self.name(id).to_owned(), text });
+        }
         if broken {
             // A new one is made at the next start; watching this one would never end.
             self.poller.remove(&socket);
@@ -88,17 +94,8 @@ impl Runtime {
         execution.notify_access = message.notify_access.or(execution.notify_access);
         self.report(invocation, Report::Notified(message.notification()));
         if let Some(text) = message.status {
-            self.set_status(id, text);
+            self.unit_mut(id).status = (!text.is_empty()).then(|| text.into());
         }
-    }
-
-    fn set_status(&mut self, id: ServiceId, text: &str) {
-        if self.unit(id).status.as_deref().unwrap_or_default() == text {
-            return;
-        }
-        self.unit_mut(id).status = (!text.is_empty()).then(|| text.into());
-        let service = self.name(id).to_owned();
-        self.publish(EventKind::Status { service, text: text.to_owned() });
     }
 
     /// `MAINPID=`: another process is the service now. It must be verifiably the service's own.
