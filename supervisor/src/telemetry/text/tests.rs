@@ -16,7 +16,11 @@ fn logged(ansi: bool, log: impl FnOnce()) -> String {
     let bytes = buffer.0.lock().unwrap().clone();
     let line = String::from_utf8(bytes).unwrap();
     let (time, rest) = line.split_once(' ').unwrap();
-    assert!(time.ends_with('Z') && time.contains('T'), "{line}");
+    if ansi {
+        assert!(time.starts_with("\x1b[2m") && time.ends_with("Z\x1b[0m"), "{line}");
+    } else {
+        assert_eq!(time.len(), "2026-11-24T13:11:36.123Z".len(), "{line}");
+    }
     rest.to_owned()
 }
 
@@ -93,4 +97,6 @@ fn what_others_wrote_cannot_forge_lines() {
 fn levels_have_colours_where_colours_are_wanted() {
     let line = logged(true, || tracing::error!("x"));
     assert_eq!(line, "\x1b[31mERROR\x1b[0m x\n");
+    let line = logged(true, || tracing::info!(pid = 1, "x"));
+    assert_eq!(line, "\x1b[32m INFO\x1b[0m x\x1b[2m pid=1\x1b[0m\n");
 }
