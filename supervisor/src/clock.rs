@@ -1,4 +1,4 @@
-//! The one place that reads clocks.
+//! The one place that reads the engine's clock, and the wall clock beside it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -45,4 +45,32 @@ impl Wall {
 /// Whole milliseconds, `u64::MAX` at most.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_shown_by_the_wall_clock_of_one_reading() {
+        let moment = Moment::new(Duration::from_secs(100));
+        let wall = Wall { moment, unix: Duration::from_secs(1_000) };
+        assert_eq!(wall.now_ms(), 1_000_000);
+        assert_eq!(wall.at_ms(moment), 1_000_000);
+        assert_eq!(wall.at_ms(moment + Duration::from_millis(1_500)), 1_001_500);
+        assert_eq!(wall.at_ms(Moment::new(Duration::from_secs(99))), 999_000);
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_shows_the_begin_of_time() {
+        let moment = Moment::new(Duration::from_secs(100));
+        let wall = Wall { moment, unix: Duration::from_secs(1) };
+        assert_eq!(wall.at_ms(Moment::new(Duration::from_secs(50))), 0);
+    }
+
+    #[test]
+    fn milliseconds_have_an_end() {
+        assert_eq!(millis(Duration::from_micros(1_999)), 1);
+        assert_eq!(millis(Duration::MAX), u64::MAX);
+    }
 }

@@ -29,7 +29,6 @@ mod sections;
 mod service;
 mod source;
 mod stop;
-mod suggest;
 mod tree;
 mod value;
 
@@ -46,6 +45,7 @@ use supervisor_engine::{ServiceId, ServiceSpec, Signal};
 pub use fault::{Fault, LoadError};
 pub use load::{LoadOptions, load};
 pub use source::Location;
+pub(crate) use value::{Bad, duration};
 
 /// Everything that the spec files say.
 #[derive(Clone, Debug)]

@@ -8,7 +8,6 @@
 
 pub mod answer;
 pub mod call;
-pub mod duration;
 pub mod events;
 pub mod handlers;
 pub mod listener;

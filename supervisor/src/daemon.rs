@@ -67,7 +67,7 @@ pub(crate) fn run_daemon(args: &Args) -> ExitCode {
     match start(args) {
         Ok(status) => ExitCode::from(status),
         Err(StartError::Spec(error)) => {
-            let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let colour = telemetry::wants_colour(&io::stderr());
             say(&format!("{}\n", if colour { error.colored() } else { error.to_string() }));
             ExitCode::from(EXIT_SPEC)
         }
@@ -150,7 +150,7 @@ async fn serve_until_down(
     })?;
     memory::give_back();
     let console = config.daemon.console.unwrap_or_else(default_console);
-    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colour = telemetry::wants_colour(&io::stdout());
     let printing = config.services.iter().filter(|service| service.command.is_some());
     let names = printing.map(|service| service.spec.name.as_str());
     let (logs, faults) =

@@ -14,10 +14,12 @@ mod daemon;
 pub mod logs;
 mod memory;
 pub mod notify;
+mod pattern;
 pub mod probe;
 pub mod process;
 mod runtime;
 mod signals;
+mod suggest;
 mod telemetry;
 pub mod upstream;
 

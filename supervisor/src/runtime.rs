@@ -1,7 +1,8 @@
 //! The loop: one thing happens, the engine decides, the runtime acts.
 //!
-//! Each turn has one order: what the operating system reports, our own signals, news of probes,
-//! calls of the API, time. Only this module tree calls the engine, and only `perform` carries out
+//! Each turn has one order, whatever has begun it: what the operating system reports, our own
+//! signals, news of probes, calls of the API, time. Each takes a share, so that no flood of one
+//! keeps the others waiting. Only this module tree calls the engine, and only `perform` carries out
 //! what it asks for. Logs have a thread of their own and API clients tasks of their own, so neither
 //! can delay a service.
 
@@ -13,22 +14,25 @@ mod poller;
 mod probes;
 mod publish;
 mod reaper;
+mod shutdown;
+mod tags;
 mod unit;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
+use std::iter;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use supervisor_api::{Operation, Report as ShutdownReport, ReportService};
+use supervisor_api::Operation;
 use supervisor_engine::{
-    Action, Engine, Invocation, Moment, OperationId, Report, Request, ServiceId, Signal,
+    Action, Engine, Invocation, OperationId, Report, Request, ServiceId, Signal,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use self::names::Names;
@@ -36,21 +40,26 @@ use self::notices::NotifyBuffer;
 use self::poller::Poller;
 use self::probes::ProbeNews;
 use self::reaper::Owner;
+use self::shutdown::Shutdown;
+use self::tags::Tags;
 use self::unit::Unit;
-use crate::clock::{self, millis};
+use crate::clock;
 use crate::config::{Config, ServiceConfig};
 use crate::control::{Call, EventLog, Reply};
 use crate::logs::{Fault, Logs};
-use crate::process::{Session, Spawner, Tree};
-use crate::signals::{OwnSignal, Signals};
+use crate::process::{Spawner, Tree};
+use crate::signals::{OwnMeaning, OwnSignal, Signals};
 use crate::upstream::Upstream;
 
 /// A second `INT` or `TERM` leaves this much time.
 const HURRY: Duration = Duration::from_secs(1);
-/// Calls of the API that are answered in one turn.
-const CALLS_PER_TURN: usize = 16;
-/// Turns without a wait after which everything else on the thread gets its turn.
-const TURNS_WITHOUT_WAIT: u32 = 16;
+/// How many inputs of each kind are taken in one turn.
+const SHARE: usize = 16;
+/// Every so many turns everything else on the thread gets its turn, even if there is always more to
+/// do here.
+const TURNS: u32 = 16;
+/// When processes are looked for again that could not be looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What the runtime works with.
 #[derive(Debug)]
@@ -107,6 +116,8 @@ pub(crate) struct Runtime {
     pids: HashMap<Pid, Owner>,
     /// Services whose main process has ended and whose other processes have not.
     leftovers: BTreeSet<ServiceId>,
+    /// Whether it could not be found out which processes are left.
+    look_again: bool,
     /// What the engine has asked for and is not done yet.
     todo: VecDeque<Action>,
     /// Who waits for the end of operations.
@@ -114,33 +125,67 @@ pub(crate) struct Runtime {
     probe_news: mpsc::UnboundedSender<ProbeNews>,
     notify_buffer: Box<NotifyBuffer>,
     notify_dir: PathBuf,
-    /// The services' tags are this plus their id.
-    tag_base: u64,
-    main_session: Session,
+    tags: Tags,
     own_stdin: Option<OwnedFd>,
     init: Option<ServiceId>,
     boot_id: String,
     started_ms: u64,
     /// The operation that starts the enabled services, until it has ended.
     boot: Option<OperationId>,
-    /// The operation that stops everything.
-    shutdown: Option<OperationId>,
-    shutdown_began: Moment,
-    /// Who waits for the report of the shutdown.
-    reporters: Vec<oneshot::Sender<ShutdownReport>>,
-    report: Vec<ReportService>,
-    exit_status: Option<u8>,
-    shut_down_wanted: bool,
-    killed: bool,
-    over: bool,
+    shutdown: Shutdown,
 }
 
-/// What the loop waits for and the runtime itself does not need.
+/// What the loop waits for, besides the operating system and time.
 struct Inboxes {
-    calls: mpsc::Receiver<Call>,
     signals: Signals,
-    faults: mpsc::UnboundedReceiver<Fault>,
     probes: mpsc::UnboundedReceiver<ProbeNews>,
+    calls: mpsc::Receiver<Call>,
+    faults: mpsc::UnboundedReceiver<Fault>,
+}
+
+/// One thing that has happened, in the order in which they are handled in one turn.
+enum Input {
+    Signal(OwnSignal),
+    Probe(ProbeNews),
+    Call(Call),
+    LogFault(Fault),
+}
+
+impl Inboxes {
+    /// Waits for the next input. Cancel safe: it is taken only when it is returned.
+    async fn next(&mut self) -> Input {
+        tokio::select! {
+            biased;
+            signal = self.signals.next() => Input::Signal(signal),
+            Some(news) = self.probes.recv() => Input::Probe(news),
+            Some(call) = self.calls.recv() => Input::Call(call),
+            Some(fault) = self.faults.recv() => Input::LogFault(fault),
+        }
+    }
+
+    /// A turn's share of what has arrived, in order, with the one that was waited for.
+    fn take(&mut self, first: Option<Input>) -> Vec<Input> {
+        let mut inputs: Vec<Input> = first.into_iter().collect();
+        inputs.extend(iter::from_fn(|| self.signals.try_next()).take(SHARE).map(Input::Signal));
+        inputs.extend(iter::from_fn(|| self.probes.try_recv().ok()).take(SHARE).map(Input::Probe));
+        inputs.extend(iter::from_fn(|| self.calls.try_recv().ok()).take(SHARE).map(Input::Call));
+        inputs
+            .extend(iter::from_fn(|| self.faults.try_recv().ok()).take(SHARE).map(Input::LogFault));
+        // Stable: only the first one is out of its place.
+        inputs.sort_by_key(Input::place);
+        inputs
+    }
+}
+
+impl Input {
+    const fn place(&self) -> u8 {
+        match self {
+            Self::Signal(_) => 0,
+            Self::Probe(_) => 1,
+            Self::Call(_) => 2,
+            Self::LogFault(_) => 3,
+        }
+    }
 }
 
 /// Runs the services of a spec until they are shut down. Needs tokio's I/O and time drivers.
@@ -167,70 +212,60 @@ impl Runtime {
             tree: Tree::new()?,
             pids: HashMap::new(),
             leftovers: BTreeSet::new(),
+            look_again: false,
             todo: VecDeque::new(),
             waiters: BTreeMap::new(),
             probe_news,
             notify_buffer: Box::new(NotifyBuffer::new()),
             notify_dir: parts.notify_dir,
-            tag_base: tag_base(),
-            main_session: Session::Own,
+            tags: Tags::new(),
             own_stdin: parts.own_stdin,
             init: parts.init,
             boot_id: parts.boot_id,
             started_ms: parts.started_ms,
             boot: None,
-            shutdown: None,
-            shutdown_began: clock::now(),
-            reporters: Vec::new(),
-            report: Vec::new(),
-            exit_status: None,
-            shut_down_wanted: false,
-            killed: false,
-            over: false,
+            shutdown: Shutdown::default(),
         };
-        Ok((runtime, Inboxes { calls, signals, faults, probes }))
+        Ok((runtime, Inboxes { signals, probes, calls, faults }))
     }
 
     async fn run(mut self, mut inboxes: Inboxes) -> io::Result<Ended> {
-        let boot = self.engine.request(Request::Boot, clock::now());
-        self.boot = Some(boot);
+        self.boot = Some(self.engine.request(Request::Boot, clock::now()));
         self.drain();
         let mut timer = pin!(sleep_until(Instant::now()));
         let mut turns = 0_u32;
         loop {
             self.perform();
             self.on_time();
-            if self.over && self.todo.is_empty() {
+            if self.shutdown.is_over() && self.todo.is_empty() {
                 break;
             }
-            let wake = self.engine.poll_timeout().map(|wake| wake.at - clock::now());
-            if let Some(wait) = wake {
-                timer.as_mut().reset(Instant::now() + wait);
-            }
-            turns += 1;
-            if turns.is_multiple_of(TURNS_WITHOUT_WAIT) {
+            turns = turns.wrapping_add(1);
+            if turns.is_multiple_of(TURNS) {
                 tokio::task::yield_now().await;
             }
-            tokio::select! {
+            let wait = self.time_to_wait();
+            if let Some(wait) = wait {
+                timer.as_mut().reset(Instant::now() + wait);
+            }
+            let input = tokio::select! {
                 biased;
-                ready = self.poller.ready() => ready?,
-                signal = inboxes.signals.next() => self.on_signal(signal),
-                Some(news) = inboxes.probes.recv() => self.on_probe_news(news),
-                Some(call) = inboxes.calls.recv() => self.on_call(call),
-                Some(fault) = inboxes.faults.recv() => self.on_log_fault(&fault),
-                () = timer.as_mut(), if wake.is_some() => {}
-                () = std::future::ready(()), if !self.todo.is_empty() => {}
-            }
+                ready = self.poller.ready() => {
+                    ready?;
+                    None
+                }
+                input = inboxes.next() => Some(input),
+                () = timer.as_mut(), if wait.is_some() => None,
+                () = std::future::ready(()), if !self.todo.is_empty() => None,
+            };
             self.on_os_events();
-            while let Some(signal) = inboxes.signals.try_next() {
-                self.on_signal(signal);
-            }
-            while let Ok(news) = inboxes.probes.try_recv() {
-                self.on_probe_news(news);
-            }
-            for _ in 0..CALLS_PER_TURN {
-                let Ok(call) = inboxes.calls.try_recv() else { break };
-                self.on_call(call);
+            for input in inboxes.take(input) {
+                match input {
+                    Input::Signal(signal) => self.on_signal(signal),
+                    Input::Probe(news) => self.on_probe_news(news),
+                    Input::Call(call) => self.on_call(call),
+                    Input::LogFault(fault) => self.on_log_fault(&fault),
+                }
             }
         }
         Ok(self.end().await)
@@ -238,11 +273,15 @@ impl Runtime {
 
     /// What is due is done.
     fn on_time(&mut self) {
-        if std::mem::take(&mut self.shut_down_wanted) {
-            self.shut_down(None, false);
-        }
         self.engine.handle_timeout(clock::now());
         self.drain();
+        self.shut_down_if_due();
+    }
+
+    /// How long until something is due; `None`: nothing will be.
+    fn time_to_wait(&self) -> Option<Duration> {
+        let wake = self.engine.poll_timeout().map(|wake| wake.at - clock::now());
+        wake.into_iter().chain(self.look_again.then_some(LOOK_AGAIN)).min()
     }
 
     /// Asks the engine for something.
@@ -272,53 +311,36 @@ impl Runtime {
         self.drain();
     }
 
-    fn shut_down(&mut self, within: Option<Duration>, force: bool) {
-        let within = match self.shutdown {
-            // The budget of the spec counts from the first request.
-            None => within.into_iter().chain(self.config.daemon.shutdown_timeout).min(),
-            Some(_) => within,
-        };
-        if self.shutdown.is_none() {
-            self.shutdown_began = clock::now();
-            self.upstream.stopping();
-        }
-        // Set before the engine answers: with nothing to stop the operation ends at once.
-        let id = self.engine.request(Request::Shutdown { within, force }, clock::now());
-        self.shutdown = Some(id);
-        self.drain();
-    }
-
     fn on_signal(&mut self, signal: OwnSignal) {
-        match (signal, self.init) {
+        let lives = |id: &ServiceId| self.unit(*id).main_pid().is_some();
+        match (signal, self.init.filter(lives)) {
             (OwnSignal::Child, _) => self.on_child_signal(),
-            (OwnSignal::Other(signal), Some(main)) if !self.engine.is_shutting_down() => {
-                self.request(Request::Signal { services: vec![main], signal });
+            (OwnSignal::Other(signal), Some(command)) if !self.engine.is_shutting_down() => {
+                self.request(Request::Signal { services: vec![command], signal });
             }
             (OwnSignal::Other(signal), _) => self.on_own_signal(signal),
         }
     }
 
+    /// A signal that is meant for the daemon itself, or for a command that is gone already.
     fn on_own_signal(&mut self, signal: Signal) {
-        match signal {
-            Signal::INT | Signal::TERM if self.engine.is_shutting_down() => {
-                tracing::warn!(%signal, "second signal: everything is killed in {HURRY:?}");
-                self.shut_down(Some(HURRY), false);
-            }
-            Signal::HUP => {
-                tracing::warn!("reading the spec again is not supported yet: SIGHUP is ignored");
-            }
-            Signal::USR1 => {
-                tracing::info!("log files are opened again");
-                self.logs.reopen();
-            }
-            Signal::USR2 => {
-                tracing::warn!("re-execution is not supported yet: SIGUSR2 is ignored");
-            }
-            signal if !self.engine.is_shutting_down() => {
+        match OwnMeaning::of(signal) {
+            OwnMeaning::ShutDown if !self.engine.is_shutting_down() => {
                 tracing::info!(%signal, "shutting down");
                 self.shut_down(None, false);
             }
-            _ => {}
+            OwnMeaning::ShutDown if matches!(signal, Signal::INT | Signal::TERM) => {
+                tracing::warn!(%signal, "second signal: everything is killed in {HURRY:?}");
+                self.shut_down(Some(HURRY), false);
+            }
+            OwnMeaning::ReopenLogs => {
+                tracing::info!("log files are opened again");
+                self.logs.reopen();
+            }
+            OwnMeaning::NotSupported(what) => {
+                tracing::warn!(%signal, "{what} is not supported yet: the signal is ignored");
+            }
+            OwnMeaning::ShutDown | OwnMeaning::Nothing => {}
         }
     }
 
@@ -329,44 +351,6 @@ impl Runtime {
             kind = ?fault.kind,
             "log file"
         );
-    }
-
-    /// All services are down: whatever else descends from the daemon goes too, then the report is
-    /// handed out.
-    async fn end(mut self) -> Ended {
-        self.kill_strays();
-        let report = ShutdownReport {
-            took_ms: millis(clock::now() - self.shutdown_began),
-            services: std::mem::take(&mut self.report),
-        };
-        tracing::info!(elapsed_ms = report.took_ms, killed = self.killed, "all services are down");
-        for reporter in std::mem::take(&mut self.reporters) {
-            drop(reporter.send(report.clone()));
-        }
-        self.logs.shutdown();
-        // Streams of events end with their log; let their tasks see it.
-        drop(self.events);
-        tokio::task::yield_now().await;
-        Ended { exit_status: self.exit_status, killed: self.killed }
-    }
-
-    /// Kills what nobody could attribute to a service, so that no process is left behind.
-    fn kill_strays(&mut self) {
-        /// Enough for chains of processes that lose their parents one after another.
-        const ROUNDS: usize = 100;
-        for _ in 0..ROUNDS {
-            self.on_child_signal();
-            let strays: Vec<Pid> =
-                self.orphans().into_iter().map(|orphan| orphan.stat.pid).collect();
-            if strays.is_empty() {
-                return;
-            }
-            tracing::warn!(count = strays.len(), "killing processes of no service");
-            if let Err(error) = self.kill_strays_now(&strays) {
-                tracing::error!(%error, "processes that belong to no service are left");
-                return;
-            }
-        }
     }
 
     fn unit(&self, id: ServiceId) -> &Unit {
@@ -384,15 +368,4 @@ impl Runtime {
     fn name(&self, id: ServiceId) -> &str {
         &self.config(id).spec.name
     }
-
-    fn tag(&self, id: ServiceId) -> u64 {
-        self.tag_base + u64::from(id.0)
-    }
-}
-
-/// A base for tags that no other daemon has: lower for a daemon that is itself supervised by one,
-/// since a tag can only be lowered without privilege.
-fn tag_base() -> u64 {
-    const HIGHEST: u64 = 1 << 56;
-    HIGHEST - (u64::from(std::process::id()) << 24)
 }

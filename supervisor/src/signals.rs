@@ -26,6 +26,39 @@ pub(crate) enum OwnSignal {
     Other(SignalNumber),
 }
 
+/// What a signal means to the daemon itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnMeaning {
+    /// Stop everything and end.
+    ShutDown,
+    /// Open the log files again.
+    ReopenLogs,
+    /// What later versions will do.
+    NotSupported(&'static str),
+    /// It is listened to only to be passed on.
+    Nothing,
+}
+
+impl OwnMeaning {
+    /// Of this signal.
+    pub(crate) fn of(signal: SignalNumber) -> Self {
+        match signal {
+            SignalNumber::HUP => Self::NotSupported("reading the spec again"),
+            SignalNumber::USR1 => Self::ReopenLogs,
+            SignalNumber::USR2 => Self::NotSupported("re-execution"),
+            signal if shuts_down(signal) => Self::ShutDown,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// `RTMIN+3` is how container engines tell an init to halt (`systemd(1)`), `PWR` how others do.
+fn shuts_down(signal: SignalNumber) -> bool {
+    ["INT", "TERM", "QUIT", "PWR", "RTMIN+3"]
+        .into_iter()
+        .any(|name| SignalNumber::parse(name) == Some(signal))
+}
+
 /// The signals that are listened to.
 #[derive(Debug)]
 pub(crate) struct Signals(Vec<(OwnSignal, Signal)>);

@@ -2,7 +2,7 @@
 
 mod text;
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal};
 
 use tracing::{Level, Subscriber};
 use tracing_subscriber::fmt;
@@ -12,14 +12,19 @@ use crate::config::LogFormat;
 
 /// Starts logging. A second call has no effect.
 pub(crate) fn start(level: Level, format: LogFormat) {
-    let builder = fmt().with_max_level(level).with_writer(std::io::stderr);
+    let builder = fmt().with_max_level(level).with_writer(io::stderr);
     match format {
         LogFormat::Text => {
-            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let colour = wants_colour(&io::stderr());
             install(builder.with_ansi(colour).event_format(Text).finish());
         }
         LogFormat::Json => install(builder.json().flatten_event(true).with_target(false).finish()),
     }
+}
+
+/// Whether what is written there may have colours (<https://no-color.org>).
+pub(crate) fn wants_colour(to: &impl IsTerminal) -> bool {
+    to.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn install(subscriber: impl Subscriber + Send + Sync) {

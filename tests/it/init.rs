@@ -97,6 +97,25 @@ fn the_end_of_the_command_ends_everything_else() {
 }
 
 #[test]
+fn an_init_whose_command_is_gone_can_still_be_ended() {
+    let steps = ["--child", "--ignore TERM", "--await", "gate", "--exit", "3"];
+    let mut daemon = init(&[&[FIXTURE, "app"][..], &steps].concat());
+    daemon.wait_record("start", "app.child", 1);
+    daemon.open("gate");
+    // Its stop has begun, and would take long.
+    daemon.wait_record("signal", "app.child", 1);
+    daemon.signal(Signal::SIGWINCH);
+    daemon.signal(Signal::SIGTERM);
+    wait_until("the shutdown", &mut daemon, |daemon| {
+        daemon.stderr().contains("shutting down").then_some(())
+    });
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait_exit(), 3, "the status of the command");
+    assert!(daemon.stderr().contains("second signal"), "{}", daemon.stderr());
+    assert_eq!(daemon.started(), Vec::<i32>::new());
+}
+
+#[test]
 fn a_command_beside_a_spec_is_a_service_whose_end_shuts_everything_down() {
     let mut daemon = Daemon::builder()
         .spec("[service.web]\ntype = \"notify\"\ncommand = \"${FIXTURE} ${SERVICE} --ready\"")

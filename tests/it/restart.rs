@@ -179,3 +179,48 @@ fn success_action_shuts_down_when_the_service_ends_well() {
     daemon.open("gate");
     assert_eq!(daemon.wait_exit(), 0);
 }
+
+#[test]
+fn a_service_that_was_started_too_often_gives_no_status_of_success() {
+    let mut daemon = Daemon::builder()
+        .spec(
+            r#"[service.app]
+            command = "${FIXTURE} ${SERVICE} --exit 0"
+            restart = "always"
+            restart-delay = "1ms"
+            start-limit-burst = 2
+            failure-action = "shutdown""#,
+        )
+        .spawn();
+    assert_eq!(daemon.wait_exit(), 1);
+}
+
+#[test]
+fn a_oneshot_that_stays_up_has_not_come_to_its_success_action() {
+    let mut daemon = Daemon::boot(
+        r#"
+        [service.setup]
+        type = "oneshot"
+        command = "${FIXTURE} ${SERVICE} --exit 0"
+        success-action = "shutdown"
+        [service.web]
+        command = "${FIXTURE} ${SERVICE} --await ${DIR}/gate --exit 0"
+        requires = ["setup"]
+        success-action = "shutdown""#,
+    );
+    daemon.wait_state("web", State::Running);
+    assert!(daemon.service("setup").ready);
+    daemon.open("gate");
+    assert_eq!(daemon.wait_exit(), 0);
+}
+
+#[test]
+fn what_fails_during_a_shutdown_decides_nothing() {
+    let mut daemon = Daemon::boot(
+        r#"[service.app]
+        command = "${FIXTURE} ${SERVICE} --term-exit 7"
+        failure-action = "shutdown""#,
+    );
+    daemon.wait_record("start", "app", 1);
+    assert_eq!(daemon.terminate(), 0);
+}

@@ -99,6 +99,26 @@ fn a_synchronous_stop_command_that_returns_after_the_service_is_no_fault() {
 }
 
 #[test]
+fn what_a_stop_command_leaves_behind_is_stopped_too() {
+    let daemon = Daemon::boot(
+        r#"[service.app]
+        type = "notify"
+        stop-timeout = "300ms"
+        stop-command = [
+            "${FIXTURE}", "stopper", "--touch", "${DIR}/quit", "--await", "${DIR}/gone",
+            "--daemon", "", "--exit", "0",
+        ]
+        command = "${FIXTURE} ${SERVICE} --ready --await ${DIR}/quit --exit 0""#,
+    );
+    daemon.operation(&json!({ "verb": "stop", "targets": ["app"] }));
+    daemon.wait_service("app", "without its main process", |app| app.pid.is_none());
+    daemon.open("gone");
+    daemon.wait_state("app", State::Stopped);
+    assert_eq!(daemon.started(), Vec::<i32>::new());
+    assert_eq!(daemon.happened("start", "stopper.daemon.child").len(), 1);
+}
+
+#[test]
 fn a_stop_command_that_fails_is_followed_by_the_signal() {
     let daemon = app("stop-command = \"${FIXTURE} stopper --exit 3\"", "");
     let phases = stop(&daemon);

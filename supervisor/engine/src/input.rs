@@ -66,11 +66,13 @@ pub enum Report {
         /// How.
         exit: Exit,
         /// Whether other processes of the service are still there, its control process aside.
+        /// Counts once main is gone.
         remaining: bool,
     },
     /// The control process could not be started.
     ControlFailed(SpawnError),
-    /// Main is gone and now the last other process too, control process aside.
+    /// After an [`Exited`](Self::Exited) with `remaining`: now the last other process is gone too,
+    /// control process aside.
     Emptied,
     /// An authorised message of the notify protocol.
     Notified(Notification),

@@ -47,7 +47,8 @@ impl Engine {
             Report::Exited { process: Process::Main, exit, remaining } => {
                 self.on_main_exited(id, exit, remaining, now);
             }
-            Report::Exited { process: Process::Control, exit, .. } => {
+            Report::Exited { process: Process::Control, exit, remaining } => {
+                self.note_remaining(id, remaining);
                 self.on_control_ended(id, Ok(exit), now);
             }
             Report::ControlFailed(error) => self.on_control_ended(id, Err(error), now),
@@ -190,6 +191,24 @@ impl Engine {
             | State::Backoff(_)
             | State::Failed(_) => {}
         }
+    }
+
+    /// What a command leaves behind is the service's, and where main is gone already nothing else
+    /// tells of it.
+    fn note_remaining(&mut self, id: ServiceId, remaining: bool) {
+        self.touch(id, |state| match state {
+            State::Stopping(stopping) if stopping.main.is_some() => stopping.remaining = remaining,
+            State::Exited(Exited { held: Some(held), .. }) => held.remaining = remaining,
+            State::Stopped(_)
+            | State::Waiting
+            | State::Starting(_)
+            | State::Running(_)
+            | State::Reloading(_)
+            | State::Stopping(_)
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => {}
+        });
     }
 
     fn on_control_ended(&mut self, id: ServiceId, result: Result<Exit, SpawnError>, now: Moment) {

@@ -10,9 +10,9 @@ use super::command;
 use super::expand::Scope;
 use super::fault::{Draft, Faults};
 use super::source::{Place, Sources};
-use super::suggest;
 use super::tree::{Node, Value};
 use super::value::{self, Bad};
+use crate::suggest;
 
 /// Reads values. Every method answers `None` when it has told a fault.
 #[derive(Clone, Copy, Debug)]

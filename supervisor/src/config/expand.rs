@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::suggest;
 use super::value::Bad;
+use crate::suggest;
 
 /// What the variables of one service stand for.
 #[derive(Debug)]

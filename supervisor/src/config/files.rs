@@ -12,6 +12,7 @@ use super::fault::{Draft, Faults};
 use super::glob;
 use super::source::{Location, Place, Sources};
 use super::tree::{Table, Value};
+use crate::pattern::is_pattern;
 
 /// No spec is that large; a device that never ends is not read for ever.
 const LARGEST: u64 = 64 << 20;
@@ -144,7 +145,7 @@ impl FileReader<'_> {
             let message = "`**` is not supported in an include".to_owned();
             return self.add(message, "write one pattern for each depth: */*.toml", Some(place));
         }
-        if !glob::is_glob(pattern) {
+        if !is_pattern(pattern) {
             return self.file(&shown.join(pattern), Some(place));
         }
         let found = match glob::expand(&base, pattern) {

@@ -6,8 +6,8 @@ use super::decode::Decoder;
 use super::fault::Draft;
 use super::reader;
 use super::source::Place;
-use super::suggest;
 use super::tree::{Node, Value};
+use crate::suggest;
 
 /// What the value of a key is that is not supported yet, with the value that means "off".
 #[derive(Clone, Copy, Debug)]

@@ -5,9 +5,9 @@ use nix::sys::resource::Resource;
 use super::Limit;
 use super::decode::Decoder;
 use super::reader::Reader;
-use super::suggest;
 use super::tree::{Node, Value};
 use super::value::Bad;
+use crate::suggest;
 
 /// What a limit counts, and so how it is written.
 #[derive(Clone, Copy, Debug)]

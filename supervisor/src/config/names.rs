@@ -12,8 +12,8 @@ use super::reader::Reader;
 use super::sections::Sections;
 use super::service::Built;
 use super::source::Place;
-use super::suggest;
 use super::{GroupConfig, ServiceConfig};
+use crate::suggest;
 
 /// Groups in groups deeper than that are a mistake, and the stack has an end.
 const DEEPEST: usize = 64;

@@ -11,9 +11,9 @@ use super::decode::Decoder;
 use super::fault::Draft;
 use super::keys::{self, Later};
 use super::source::Place;
-use super::suggest;
 use super::tree::{Entry, Node, Table, Value};
 use super::value::Bad;
+use crate::suggest;
 
 /// Reads one table. [`Reader::finish`] has to be called at the end.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::fault::{Draft, Faults};
 use super::source::Place;
-use super::suggest;
 use super::tree::{Entry, Table, Value};
 use super::value;
+use crate::suggest;
 
 const KNOWN: [&str; 7] =
     ["include", "supervisor", "control", "defaults", "service", "group", "socket"];

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// What is wrong with a text, and how to write it right.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Bad {
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
+pub(crate) struct Bad {
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
 }
 
 impl Bad {
@@ -49,7 +49,7 @@ const SIZE_UNITS: [(&str, u64); 10] = [
 const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// `"10s"`, `"1h30m"`, `"1.5s"`; `None` for `"infinity"`.
-pub(super) fn duration(text: &str) -> Result<Option<Duration>, Bad> {
+pub(crate) fn duration(text: &str) -> Result<Option<Duration>, Bad> {
     if text == "infinity" {
         return Ok(None);
     }

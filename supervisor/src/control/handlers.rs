@@ -16,7 +16,8 @@ use super::call::{Call, Caller, Reply};
 use super::query::Query;
 use super::router::Route;
 use super::stream::{EventLines, LogLines, ShutdownLines};
-use super::{DEFAULT_TAIL, MAX_TAIL, duration};
+use super::{DEFAULT_TAIL, MAX_TAIL};
+use crate::config::{self, Bad};
 
 /// A request that has arrived whole.
 #[derive(Debug)]
@@ -204,9 +205,9 @@ fn read_timeout(text: Option<&str>) -> Result<Option<Duration>, Failure> {
     let Some(text) = text else {
         return Ok(None);
     };
-    duration::parse(text).ok_or_else(|| {
-        Failure::new(ErrorCode::Invalid, format!("timeout \"{text}\" is no duration"))
-            .hint(duration::HINT)
+    config::duration(text).map_err(|Bad { message, hint }| {
+        let failure = Failure::new(ErrorCode::Invalid, format!("timeout: {message}"));
+        Failure { body: ErrorBody { hint, ..failure.body }, ..failure }
     })
 }
 

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::duration;
+use crate::config;
 
 /// Why a query or a path cannot be used; the text is for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +28,9 @@ pub enum QueryError {
     #[error("bad percent-encoding in \"{0}\"")]
     Encoding(String),
 }
+
+/// What a parameter with a duration is.
+const DURATION: &str = r#"a duration like "500ms", "30s", "1h30m" or "infinity""#;
 
 /// The parameter that names services; several of it mean all of theirs.
 const REPEATABLE: &str = "match";
@@ -84,10 +87,10 @@ impl Query {
         }
     }
 
-    /// A duration; the inner `None` is no limit.
+    /// A duration as in the spec; the inner `None` is no limit.
     pub fn duration(&mut self, name: &'static str) -> Result<Option<Option<Duration>>, QueryError> {
         self.take(name)
-            .map(|value| duration::parse(&value).ok_or_else(|| wrong(name, &value, duration::HINT)))
+            .map(|value| config::duration(&value).map_err(|_| wrong(name, &value, DURATION)))
             .transpose()
     }
 

@@ -7,7 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Runtime, view};
 use crate::clock::{self, Wall};
-use crate::control::{Call, Caller, LogStream, Readiness, Shutdown, duration};
+use crate::config::{self, Bad};
+use crate::control::{Call, Caller, LogStream, Readiness, Shutdown};
 use crate::logs::{Followed, Following, Query};
 
 impl Runtime {
@@ -24,7 +25,10 @@ impl Runtime {
             Call::Operation { id, reply } => drop(reply.send(self.operation(id))),
             Call::WaitOperation { id, reply } => match self.operation(id) {
                 Ok(operation) if !operation.done => {
-                    self.waiters.entry(OperationId(id)).or_default().push(reply);
+                    let waiters = self.waiters.entry(OperationId(id)).or_default();
+                    // An operation can take for ever, and its waiters come and go.
+                    waiters.retain(|waiter| !waiter.is_closed());
+                    waiters.push(reply);
                 }
                 answer => drop(reply.send(answer)),
             },
@@ -131,8 +135,8 @@ impl Runtime {
             dependencies: dependencies.collect(),
             dependents: dependents.collect(),
             log: match &config.log.stdout {
-                crate::config::Sink::File(path) => Some(path.display().to_string()),
-                crate::config::Sink::Inherit | crate::config::Sink::Null => None,
+                config::Sink::File(path) => Some(path.display().to_string()),
+                config::Sink::Inherit | config::Sink::Null => None,
             },
             runs: self.unit(id).runs.iter().map(|run| view::run(run, &wall)).collect(),
         })
@@ -151,9 +155,11 @@ impl Runtime {
         let no_dependents = request.no_dependents;
         let wanted = match request.verb {
             api::Verb::Start => Request::Start(services),
-            api::Verb::Stop => {
-                Request::Stop { services, force: is_forced(request)?, no_dependents }
-            }
+            api::Verb::Stop => Request::Stop {
+                services,
+                force: is_forced(request.mode.as_deref())?,
+                no_dependents,
+            },
             api::Verb::Restart => {
                 refuse_force(request)?;
                 Request::Restart { services, no_dependents }
@@ -213,15 +219,13 @@ impl Runtime {
         request: &api::ShutdownRequest,
         caller: Caller,
     ) -> Result<Shutdown, ErrorBody> {
-        let force = match request.mode.as_deref() {
-            None | Some("graceful") => false,
-            Some("force") => true,
-            Some(mode) => return Err(unknown_mode(mode)),
-        };
+        let force = is_forced(request.mode.as_deref())?;
         let asked = match &request.timeout {
             None => None,
-            Some(text) => duration::parse(text)
-                .ok_or_else(|| error(ErrorCode::Invalid, format!("\"{text}\" is no duration")))?,
+            Some(text) => config::duration(text).map_err(|Bad { message, hint }| ErrorBody {
+                hint,
+                ..error(ErrorCode::Invalid, format!("timeout: {message}"))
+            })?,
         };
         if let Some(left) = self.engine.shutdown_time_left(clock::now())
             && asked.is_some_and(|asked| asked > left)
@@ -231,7 +235,7 @@ impl Runtime {
         }
         let events = self.events.subscribe(None).map_err(ErrorBody::from)?;
         let (sender, report) = oneshot::channel();
-        self.reporters.push(sender);
+        self.shutdown.report_to(sender);
         tracing::info!(uid = caller.uid, pid = caller.pid, force, "shutdown requested");
         self.shut_down(asked, force);
         Ok(Shutdown { events, report })
@@ -312,17 +316,21 @@ fn shown_deadline(state: &State) -> Option<supervisor_engine::Moment> {
     }
 }
 
-fn is_forced(request: &api::OperationRequest) -> Result<bool, ErrorBody> {
-    match request.mode.as_deref() {
+fn is_forced(mode: Option<&str>) -> Result<bool, ErrorBody> {
+    match mode {
         None | Some("graceful") => Ok(false),
         Some("force") => Ok(true),
-        Some(mode) => Err(unknown_mode(mode)),
+        Some(mode) => {
+            let hint = Some("graceful and force exist".to_owned());
+            let message = format!("no stop mode \"{mode}\"");
+            Err(ErrorBody { hint, ..error(ErrorCode::Invalid, message) })
+        }
     }
 }
 
 /// Where a mode other than the default has no effect yet.
 fn refuse_force(request: &api::OperationRequest) -> Result<(), ErrorBody> {
-    if is_forced(request)? {
+    if is_forced(request.mode.as_deref())? {
         let message = "mode \"force\" is not supported yet but for stop and shutdown";
         return Err(error(ErrorCode::Invalid, message.to_owned()));
     }
@@ -332,11 +340,6 @@ fn refuse_force(request: &api::OperationRequest) -> Result<(), ErrorBody> {
 fn signal(request: &api::OperationRequest) -> Result<Signal, ErrorBody> {
     let text = request.signal.as_deref().unwrap_or_default();
     Signal::parse(text).ok_or_else(|| error(ErrorCode::Invalid, format!("\"{text}\" is no signal")))
-}
-
-fn unknown_mode(mode: &str) -> ErrorBody {
-    let hint = Some("graceful and force exist".to_owned());
-    ErrorBody { hint, ..error(ErrorCode::Invalid, format!("no stop mode \"{mode}\"")) }
 }
 
 fn error(code: ErrorCode, message: String) -> ErrorBody {

@@ -1,5 +1,7 @@
 //! Notify messages: who may speak, and what becomes of what they say.
 
+use std::io;
+
 use nix::unistd::Pid;
 use supervisor_api::EventKind;
 use supervisor_engine::{Report, ServiceId};
@@ -9,20 +11,24 @@ use super::poller::Source;
 use super::reaper::{Owner, Role};
 use super::unit::Process;
 use crate::notify::{Buffer, Datagram, Message, Notice, Received, Sender, authorised};
-use crate::process::{self, Roots};
+use crate::process::{self, Stat};
 
-/// Messages of one service taken in one go. More than the longest queue of a socket, so that what
-/// a process sent before it ended has been read when its end is looked at, also in a flood.
-const MESSAGES_PER_TURN: usize = 1024;
+/// Messages of one service that are taken before everything else gets its turn.
+pub(crate) const SHARE: usize = 64;
+
+/// More than the longest queue of a socket: so many messages are taken before the end of a process
+/// is looked at, so that what it sent before has been read, also in a flood.
+pub(crate) const ALL: usize = 1024;
 
 impl Runtime {
-    /// Reads the notify socket of a service until it is empty.
-    pub(crate) fn drain_notices(&mut self, id: ServiceId) {
+    /// Reads the notify socket of a service until it is empty, but not more than so many messages.
+    pub(crate) fn drain_notices(&mut self, id: ServiceId, most: usize) {
         // Both are put back: they are taken so that a message can change the rest.
         let Some(socket) = self.unit_mut(id).notify.take() else { return };
         let mut buffer = std::mem::take(&mut self.notify_buffer);
         let mut broken = false;
-        for _ in 0..MESSAGES_PER_TURN {
+        let status = self.unit(id).status.clone();
+        for _ in 0..most {
             match socket.recv(&mut buffer) {
                 Ok(Some(Received::Datagram(datagram))) => self.on_datagram(id, datagram),
                 Ok(Some(Received::Rejected(rejection))) => {
@@ -37,6 +43,11 @@ impl Runtime {
             }
         }
         self.notify_buffer = buffer;
+        // One event for all of them: who follows the events must not be flooded too.
+        if self.unit(id).status != status {
+            let text = self.unit(id).status.as_deref().unwrap_or_default().to_owned();
+            self.publish(EventKind::Status { service: self.name(id).to_owned(), text });
+        }
         if broken {
             // A new one is made at the next start; watching this one would never end.
             self.poller.remove(&socket);
@@ -83,17 +94,8 @@ impl Runtime {
         execution.notify_access = message.notify_access.or(execution.notify_access);
         self.report(invocation, Report::Notified(message.notification()));
         if let Some(text) = message.status {
-            self.set_status(id, text);
+            self.unit_mut(id).status = (!text.is_empty()).then(|| text.into());
         }
-    }
-
-    fn set_status(&mut self, id: ServiceId, text: &str) {
-        if self.unit(id).status.as_deref().unwrap_or_default() == text {
-            return;
-        }
-        self.unit_mut(id).status = (!text.is_empty()).then(|| text.into());
-        let service = self.name(id).to_owned();
-        self.publish(EventKind::Status { service, text: text.to_owned() });
     }
 
     /// `MAINPID=`: another process is the service now. It must be verifiably the service's own.
@@ -110,34 +112,43 @@ impl Runtime {
         }
     }
 
-    fn adopt_main(&mut self, id: ServiceId, pid: Pid) -> std::io::Result<bool> {
-        let orphans = self.orphans();
-        let Some(execution) = &self.unit(id).execution else { return Ok(false) };
-        if execution.control.as_ref().is_some_and(|control| control.pid == pid) {
-            return Ok(false);
-        }
-        let live = execution.live();
-        let roots = Roots { live: &live, started: &execution.started, tag: Some(self.tag(id)) };
-        let members = self.tree.members(&roots, &orphans)?;
-        let Some(member) = members.into_iter().find(|member| member.pid == pid) else {
-            return Ok(false);
-        };
+    fn adopt_main(&mut self, id: ServiceId, pid: Pid) -> io::Result<bool> {
+        let Some(member) = self.member(id, pid)? else { return Ok(false) };
         let Some(pidfd) = process::open(pid)? else { return Ok(false) };
         if !member.is_same()? {
             return Ok(false);
         }
         let process = Process { pid, pidfd };
+        // It may not be a child of ours: then nothing else would tell of its end.
+        self.poller.add(&process.pidfd, Source::Main(id))?;
         if let Some(old) = self.unit_mut(id).execution.as_mut().and_then(|e| e.main.take()) {
             // From now on an orphan among others: reaped when it ends, part of the service till then.
             self.unwatch_process(&old);
         }
-        self.watch_process(&process, Source::Main(id));
         self.pids.insert(pid, Owner { service: id, role: Role::Main });
         if let Some(execution) = &mut self.unit_mut(id).execution {
             execution.started.push(pid);
             execution.main = Some(process);
         }
         Ok(true)
+    }
+
+    /// A process of the service that can become its main process.
+    fn member(&self, id: ServiceId, pid: Pid) -> io::Result<Option<Stat>> {
+        let Some(execution) = &self.unit(id).execution else { return Ok(None) };
+        // With main gone the end of the service has begun, and nothing can be it any more.
+        let is_control = execution.control.as_ref().is_some_and(|control| control.pid == pid);
+        if execution.main.is_none() || is_control {
+            return Ok(None);
+        }
+        let (live, tag) = (execution.live(), self.tags.of(id));
+        let find = |members: Vec<Stat>| members.into_iter().find(|member| member.pid == pid);
+        // The orphans last: a process whose parent ends meanwhile moves there, and never back.
+        if let Some(member) = find(self.tree.members(&execution.roots(&live, tag), &[])?) {
+            return Ok(Some(member));
+        }
+        let orphans = self.orphans()?;
+        Ok(find(self.tree.members(&execution.roots(&[], tag), &orphans)?))
     }
 }
 

@@ -21,6 +21,7 @@ impl Runtime {
     /// Carries out what the engine has asked for, but not more than a turn's share of spawns.
     pub(crate) fn perform(&mut self) {
         let mut spawns = 0;
+        // Looking for them takes time for every child: once is enough for many signals.
         let mut orphans = None;
         while spawns < SPAWNS_PER_TURN
             && let Some(action) = self.todo.pop_front()
@@ -35,13 +36,7 @@ impl Runtime {
                     self.spawn_control(&action, command);
                 }
                 ActionKind::Signal { signal, whom } => {
-                    // Looking for them takes time for every child: once is enough for many signals.
-                    let orphans: &[Orphan] = if whom == Whom::All && signal != Signal::KILL {
-                        orphans.get_or_insert_with(|| self.orphans())
-                    } else {
-                        &[]
-                    };
-                    self.send(action.service, signal, whom, orphans);
+                    self.send(action.service, signal, whom, &mut orphans);
                 }
                 ActionKind::StartProbe => self.start_probe(&action),
                 ActionKind::StopProbe => self.stop_probe(action.service),
@@ -85,8 +80,8 @@ impl Runtime {
             stdin,
             stdout: outputs.stdout(),
             stderr: outputs.stderr(),
-            tag: Some(self.tag_base + u64::from(id.0)),
-            session: self.main_session,
+            tag: Some(self.tags.of(id)),
+            session: Session::Own,
         })?;
         let process = Process { pid: child.pid, pidfd: child.pidfd };
         self.watch_process(&process, Source::Main(id));
@@ -147,7 +142,7 @@ impl Runtime {
             stdin: Stdin::Null,
             stdout: outputs.stdout(),
             stderr: outputs.stderr(),
-            tag: Some(self.tag_base + u64::from(id.0)),
+            tag: Some(self.tags.of(id)),
             session,
         })?;
         Ok(Process { pid: child.pid, pidfd: child.pidfd })
@@ -197,13 +192,24 @@ impl Runtime {
         execution.and_then(|e| e.notify_access).unwrap_or(self.config(id).notify_access)
     }
 
-    fn send(&mut self, id: ServiceId, signal: Signal, whom: Whom, orphans: &[Orphan]) {
+    fn send(
+        &mut self,
+        id: ServiceId,
+        signal: Signal,
+        whom: Whom,
+        orphans: &mut Option<Vec<Orphan>>,
+    ) {
         let name = self.name(id).to_owned();
         tracing::debug!(service = %name, %signal, ?whom, "signal");
         let result = match whom {
             Whom::Main => self.signal_main(id, signal),
             Whom::Control => self.signal_control(id, signal),
-            Whom::All if signal == Signal::KILL => self.kill_all(id),
+            Whom::All if signal == Signal::KILL => {
+                if let Some(execution) = &mut self.unit_mut(id).execution {
+                    execution.killed = true;
+                }
+                self.kill_all(id)
+            }
             Whom::All => self.signal_all(id, signal, orphans),
         };
         if let Err(error) = result {
@@ -234,20 +240,30 @@ impl Runtime {
         self.tree.signal(&roots, &[], signal)
     }
 
-    fn signal_all(&self, id: ServiceId, signal: Signal, orphans: &[Orphan]) -> std::io::Result<()> {
+    fn signal_all(
+        &self,
+        id: ServiceId,
+        signal: Signal,
+        orphans: &mut Option<Vec<Orphan>>,
+    ) -> std::io::Result<()> {
         let Some(execution) = &self.unit(id).execution else { return Ok(()) };
+        let mut looked = Ok(());
+        if orphans.is_none() {
+            match self.orphans() {
+                Ok(found) => *orphans = Some(found),
+                // Its own children at least get the signal.
+                Err(error) => looked = Err(error),
+            }
+        }
         let live = execution.live();
-        let tag = Some(self.tag_base + u64::from(id.0));
-        let roots = Roots { live: &live, started: &execution.started, tag };
-        self.tree.signal(&roots, orphans, signal)
+        let roots = execution.roots(&live, self.tags.of(id));
+        self.tree.signal(&roots, orphans.as_deref().unwrap_or_default(), signal).and(looked)
     }
 
-    pub(crate) fn kill_all(&mut self, id: ServiceId) -> std::io::Result<()> {
-        let tag = Some(self.tag_base + u64::from(id.0));
-        let Some(execution) = &mut self.units[id.index()].execution else { return Ok(()) };
-        execution.killed = true;
+    pub(crate) fn kill_all(&self, id: ServiceId) -> std::io::Result<()> {
+        let Some(execution) = &self.unit(id).execution else { return Ok(()) };
         let live = execution.live();
-        let roots = Roots { live: &live, started: &execution.started, tag };
+        let roots = execution.roots(&live, self.tags.of(id));
         self.tree.kill(&roots, |pid| self.pids.contains_key(&pid))
     }
 

@@ -122,3 +122,45 @@ impl Poller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    const MAIN: Source = Source::Main(ServiceId(7));
+    const NOTIFY: Source = Source::Notify(ServiceId(u32::MAX));
+
+    #[test]
+    fn every_source_has_a_token_of_its_own() {
+        for id in [ServiceId(0), ServiceId(1), ServiceId(u32::MAX)] {
+            for source in
+                [Source::Main(id), Source::Control(id), Source::Probe(id), Source::Notify(id)]
+            {
+                assert_eq!(Source::from_token(source.token()), source);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_happened_is_told_until_it_is_dealt_with() {
+        let mut poller = Poller::new().unwrap();
+        let (first, mut write) = io::pipe().unwrap();
+        let (second, _write) = io::pipe().unwrap();
+        poller.add(&first, MAIN).unwrap();
+        poller.add(&second, NOTIFY).unwrap();
+        assert_eq!(poller.take().unwrap(), []);
+        write.write_all(b"x").unwrap();
+        for _ in 0..2 {
+            poller.ready().await.unwrap();
+            assert_eq!(poller.take().unwrap(), [MAIN]);
+        }
+        poller.remove(&first);
+        assert_eq!(poller.take().unwrap(), []);
+        poller.remove(&first);
+        poller.add(&first, NOTIFY).unwrap();
+        poller.ready().await.unwrap();
+        assert_eq!(poller.take().unwrap(), [NOTIFY]);
+    }
+}

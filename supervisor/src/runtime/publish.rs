@@ -1,11 +1,11 @@
 //! Transitions and ends of operations: to the log, to the event stream, and to who waits for them.
 
 use supervisor_api as api;
-use supervisor_api::{EventKind, ReportService};
-use supervisor_engine::{OperationId, Run, ServiceId, Status, Transition};
+use supervisor_api::EventKind;
+use supervisor_engine::{OperationId, Run, ServiceId, Transition};
 
 use super::{Runtime, view};
-use crate::clock::{Wall, millis};
+use crate::clock::{self, Wall, millis};
 
 impl Runtime {
     /// Takes everything that the engine has to say after an input.
@@ -14,7 +14,7 @@ impl Runtime {
             self.todo.push_back(action);
         }
         while let Some(transition) = self.engine.poll_transition() {
-            self.on_transition(transition);
+            self.on_transition(&transition);
         }
         while let Some(operation) = self.engine.poll_ended() {
             self.on_operation_ended(operation);
@@ -26,9 +26,9 @@ impl Runtime {
         self.events.publish(event, Wall::now().now_ms());
     }
 
-    fn on_transition(&mut self, transition: Transition) {
-        let Transition { service: id, invocation, from, to, cause, ended, .. } = transition;
-        let cause = view::cause(&self.engine, &cause);
+    fn on_transition(&mut self, transition: &Transition) {
+        let Transition { service: id, invocation, from, to, .. } = *transition;
+        let cause = view::cause(&self.engine, &transition.cause);
         let service = self.name(id).to_owned();
         let invocation = invocation.map(|invocation| invocation.0);
         let (from, to) = (view::state(from), view::state(to));
@@ -50,13 +50,13 @@ impl Runtime {
             log!(debug);
         }
         self.publish(EventKind::Transition { service, invocation, from, to, cause });
-        if let Some(run) = ended {
-            self.on_run_ended(id, *run);
+        if let Some(run) = &transition.ended {
+            self.on_run_ended(id, run);
         }
-        self.follow_end(id, transition.to);
+        self.follow_end(transition);
     }
 
-    fn on_run_ended(&mut self, id: ServiceId, run: Run) {
+    fn on_run_ended(&mut self, id: ServiceId, run: &Run) {
         if let Some((took, phases)) = &run.stop {
             let steps: Vec<String> = view::phases(phases)
                 .iter()
@@ -74,80 +74,35 @@ impl Runtime {
             }
         }
         if self.engine.is_shutting_down() {
-            self.killed |= run.killed();
-            self.report.push(ReportService {
-                service: self.name(id).to_owned(),
-                took_ms: run.stop.as_ref().map_or(0, |(took, _)| millis(*took)),
-                killed: run.killed(),
-                exit: run.exit.and_then(view::exit),
-                phases: run.stop.as_ref().map(|(_, p)| view::phases(p)).unwrap_or_default(),
-            });
+            self.note_for_report(id, run);
         }
-        self.unit_mut(id).remember(run);
-    }
-
-    /// `failure-action` and `success-action`.
-    fn follow_end(&mut self, id: ServiceId, to: Status) {
-        let config = self.config(id);
-        let ends_all = match to {
-            Status::Failed => config.on_failure_shutdown,
-            Status::Exited => {
-                config.on_success_shutdown && self.engine.service(id).state().is_at_rest()
-            }
-            Status::Stopped
-            | Status::Waiting
-            | Status::Starting
-            | Status::Running
-            | Status::Reloading
-            | Status::Stopping
-            | Status::Backoff => false,
-        };
-        if ends_all && self.exit_status.is_none() {
-            self.exit_status = Some(self.status_of(id));
-            self.shut_down_wanted = true;
-        }
-    }
-
-    /// The exit status that the end of a service gives the daemon.
-    fn status_of(&self, id: ServiceId) -> u8 {
-        /// What shells answer for a command that is not there, and for one that cannot be run.
-        const NOT_FOUND: u8 = 127;
-        const NOT_RUN: u8 = 126;
-        let failed = self.unit(id).runs.front().map(|run| (run.exit, &run.ending));
-        match failed {
-            Some((Some(exit), _)) => exit.shell_status(),
-            Some((None, Some(supervisor_engine::Ending::SpawnFailed(error)))) => {
-                if error.errno == libc::ENOENT { NOT_FOUND } else { NOT_RUN }
-            }
-            Some((None, _)) | None => 1,
-        }
+        self.unit_mut(id).remember(run.clone());
     }
 
     fn on_operation_ended(&mut self, id: OperationId) {
-        let now = crate::clock::now();
+        self.note_operation_ended(id);
+        let boot = self.boot.take_if(|boot| *boot == id).is_some();
+        let waiters = self.waiters.remove(&id).unwrap_or_default();
+        // Of thousands that end at once the engine has forgotten the first. Their waiters are told
+        // so by the end of their channels.
         let Some(operation) = self.engine.operation(id) else { return };
-        let shown = view::operation(&self.engine, id, operation, now);
-        let (verb, ok) = (shown.verb.clone(), shown.ok);
-        let elapsed_ms = shown.elapsed_ms;
-        if self.boot != Some(id) && self.shutdown != Some(id) {
+        let shown = view::operation(&self.engine, id, operation, clock::now());
+        let (verb, ok, elapsed_ms) = (shown.verb.clone(), shown.ok, shown.elapsed_ms);
+        if !boot && !self.shutdown.is_over() {
             tracing::info!(operation = id.0, verb, ok, elapsed_ms, "operation ended");
         }
-        for waiter in self.waiters.remove(&id).unwrap_or_default() {
+        for waiter in waiters {
             // Who has gone away meanwhile does not need it.
             drop(waiter.send(Ok(shown.clone())));
         }
         self.publish(EventKind::Operation { id: id.0, verb, done: true, ok });
-        if self.boot == Some(id) {
-            self.boot = None;
+        if boot {
             self.upstream.ready();
             if ok {
                 tracing::info!(elapsed_ms, "all enabled services are up");
             } else {
                 tracing::warn!(elapsed_ms, "not all enabled services are up");
             }
-        }
-        if self.shutdown == Some(id) {
-            self.over = true;
         }
     }
 }

@@ -6,22 +6,36 @@
 //! process has gone.
 
 use std::collections::HashSet;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io;
+use std::os::fd::AsFd as _;
 
-use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::Pid;
 use supervisor_engine::{Exit, Process as Which, Report, ServiceId};
 
 use super::Runtime;
+use super::notices;
 use super::poller::Source;
 use super::unit::Process;
-use crate::process::{self, Orphan, Roots};
+use crate::process::{self, Orphan};
 
 /// Whose process a pid is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub(crate) service: ServiceId,
     pub(crate) role: Role,
+}
+
+impl Owner {
+    /// Of the process whose end a descriptor tells.
+    fn of(source: Source) -> Option<Self> {
+        let (service, role) = match source {
+            Source::Main(id) => (id, Role::Main),
+            Source::Control(id) => (id, Role::Control),
+            Source::Probe(id) => (id, Role::Probe),
+            Source::Notify(_) => return None,
+        };
+        Some(Self { service, role })
+    }
 }
 
 /// What a process of ours is to its service.
@@ -32,9 +46,11 @@ pub(crate) enum Role {
     Probe,
 }
 
-/// A process of ours that has ended and is reaped.
+/// A main or control process that has ended and is reaped.
 struct Ended {
-    owner: Owner,
+    service: ServiceId,
+    which: Which,
+    pid: Pid,
     exit: Exit,
 }
 
@@ -48,22 +64,20 @@ impl Runtime {
                 return;
             }
         };
-        let mut ended = Vec::new();
         for source in &happened {
             if let Source::Notify(id) = source {
-                self.drain_notices(*id);
+                self.drain_notices(*id, notices::SHARE);
             }
         }
+        let mut ended = Vec::new();
         for source in happened {
-            let (service, role) = match source {
-                Source::Main(id) => (id, Role::Main),
-                Source::Control(id) => (id, Role::Control),
-                Source::Probe(id) => (id, Role::Probe),
-                Source::Notify(_) => continue,
-            };
-            self.reap(Owner { service, role }, &mut ended);
+            if let Some(owner) = Owner::of(source) {
+                self.reap(owner, &mut ended);
+            }
         }
-        self.on_ended(ended);
+        if self.look_again || !ended.is_empty() {
+            self.on_ended(ended);
+        }
     }
 
     /// Some child has ended: those that nobody watches are orphans.
@@ -89,10 +103,7 @@ impl Runtime {
             } else {
                 tracing::debug!(%pid, %exit, "orphan reaped");
                 adopted = true;
-                if let Err(error) = process::reap(pid) {
-                    tracing::error!(%error, %pid, "waitid");
-                    break;
-                }
+                log_error("waitid", process::reap(pid).map(drop));
             }
         }
         if adopted || !ended.is_empty() {
@@ -104,29 +115,32 @@ impl Runtime {
     fn reap(&mut self, owner: Owner, ended: &mut Vec<Ended>) {
         let Owner { service, role } = owner;
         let Some(process) = self.process(owner) else { return };
+        let pid = process.pid;
         let exit = match process::peek(process.pidfd.as_fd()) {
             Ok(Some(exit)) => exit,
             Ok(None) => return,
-            // Not a child of ours: it told us by `MAINPID=`, or its parent has reaped it.
+            // Not a child of ours: it was named by `MAINPID=`, and its parent has reaped it.
             Err(_) => Exit::Unknown,
         };
-        if role != Role::Probe {
-            self.drain_notices(service);
-        }
-        // A message may just have named another main process.
-        let Some(process) = self.process(owner) else { return };
-        if exit != Exit::Unknown {
-            // It has been seen to have ended; an error means that it is gone already.
-            drop(process::wait(process.pidfd.as_fd()));
-        }
-        match role {
-            Role::Main | Role::Control => {
-                if let Some(process) = self.take_process(owner) {
-                    self.unwatch_process(&process);
-                }
-                ended.push(Ended { owner, exit });
+        let which = match role {
+            Role::Main => Which::Main,
+            Role::Control => Which::Control,
+            Role::Probe => {
+                log_error("waitid", process::wait(process.pidfd.as_fd()).map(drop));
+                return self.on_attempt_ended(service, exit);
             }
-            Role::Probe => self.on_attempt_ended(service, exit),
+        };
+        self.drain_notices(service, notices::ALL);
+        if exit != Exit::Unknown {
+            // By its pid, which is its own until now: a message may just have put another process
+            // in its place.
+            log_error("waitid", process::reap(pid).map(drop));
+        }
+        if self.process(owner).is_some_and(|process| process.pid == pid)
+            && let Some(process) = self.take_process(owner)
+        {
+            self.unwatch_process(&process);
+            ended.push(Ended { service, which, pid, exit });
         }
     }
 
@@ -149,94 +163,83 @@ impl Runtime {
     }
 
     /// Reports what has ended, with who is left; then the services that were waited for to empty.
-    fn on_ended(&mut self, ended: Vec<Ended>) {
-        let orphans =
-            if ended.is_empty() && self.leftovers.is_empty() { Vec::new() } else { self.orphans() };
-        for id in self.leftovers.clone() {
-            if self.members(id, &orphans).is_empty() {
-                self.leftovers.remove(&id);
-                if let Some(execution) = &self.unit(id).execution {
-                    self.report(execution.invocation, Report::Emptied);
-                }
-            } else if self.unit(id).execution.as_ref().is_some_and(|execution| execution.killed) {
-                // Born while the others were being killed.
-                log_error("kill", self.kill_all_again(id));
-            }
+    fn on_ended(&mut self, mut ended: Vec<Ended>) {
+        self.look_again = false;
+        if ended.is_empty() && self.leftovers.is_empty() {
+            return;
         }
-        for Ended { owner: Owner { service, role }, exit } in ended {
-            let Some(execution) = &self.unit(service).execution else { continue };
-            let (invocation, main_lives) = (execution.invocation, execution.main.is_some());
-            let remaining = !main_lives && !self.members(service, &orphans).is_empty();
-            if remaining {
-                self.leftovers.insert(service);
-            }
-            let process = match role {
-                Role::Main => Which::Main,
-                Role::Control | Role::Probe => Which::Control,
-            };
-            self.report(invocation, Report::Exited { process, exit, remaining });
+        let orphans = self.orphans();
+        let waited_for = self.leftovers.clone();
+        // Where a stop command and what it was to stop have both ended, the end of the latter is
+        // the news.
+        ended.sort_by_key(|ended| ended.which);
+        for ended in ended {
+            self.report_end(&ended, &orphans);
+        }
+        for id in waited_for {
+            self.look_after(id, &orphans);
         }
     }
 
-    fn kill_all_again(&self, id: ServiceId) -> std::io::Result<()> {
-        let Some(execution) = &self.unit(id).execution else { return Ok(()) };
-        let live = execution.live();
-        let tag = Some(self.tag(id));
-        let roots = Roots { live: &live, started: &execution.started, tag };
-        self.tree.kill(&roots, |pid| self.pids.contains_key(&pid))
+    fn report_end(&mut self, ended: &Ended, orphans: &io::Result<Vec<Orphan>>) {
+        let Ended { service, which, pid, exit } = *ended;
+        let Some(execution) = &mut self.unit_mut(service).execution else { return };
+        if let (Which::Control, Ok(orphans)) = (which, orphans) {
+            execution.forget(pid, orphans);
+        }
+        let (invocation, main_lives) = (execution.invocation, execution.main.is_some());
+        let remaining = !main_lives && self.has_others(service, orphans);
+        if remaining {
+            self.leftovers.insert(service);
+        } else {
+            self.leftovers.remove(&service);
+        }
+        self.report(invocation, Report::Exited { process: which, exit, remaining });
     }
 
-    /// Kills these children and all that descends from them, and waits until the children are dead.
-    pub(crate) fn kill_strays_now(&self, strays: &[Pid]) -> std::io::Result<()> {
-        /// Longer than the kernel takes, unless one is stuck.
-        const PATIENCE_MS: u16 = 1_000;
-        let pidfds: Vec<OwnedFd> = strays
-            .iter()
-            .filter_map(|pid| process::open(*pid).transpose())
-            .collect::<Result<_, _>>()?;
-        let roots = Roots { live: strays, started: &[], tag: None };
-        self.tree.kill(&roots, |_| true)?;
-        for pidfd in pidfds {
-            if poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], PATIENCE_MS)? == 0 {
-                return Err(std::io::Error::other("a process is there even after KILL"));
-            }
+    /// Of a service whose main process has ended and whose others had not.
+    fn look_after(&mut self, id: ServiceId, orphans: &io::Result<Vec<Orphan>>) {
+        if !self.leftovers.contains(&id) {
+            return;
         }
-        Ok(())
+        let Some(execution) = &self.unit(id).execution else { return };
+        let (invocation, killed) = (execution.invocation, execution.killed);
+        if !self.has_others(id, orphans) {
+            self.leftovers.remove(&id);
+            self.report(invocation, Report::Emptied);
+        } else if killed {
+            // Born while the others were being killed.
+            log_error("kill", self.kill_all(id));
+        }
+    }
+
+    /// Whether processes of a service are left whose main process has ended, its control process
+    /// aside. If that cannot be found out now, for want of descriptors say, there may be some.
+    fn has_others(&mut self, id: ServiceId, orphans: &io::Result<Vec<Orphan>>) -> bool {
+        let Some(execution) = &self.unit(id).execution else { return false };
+        let members = match orphans {
+            Ok(orphans) => self.tree.members(&execution.roots(&[], self.tags.of(id)), orphans),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        };
+        members.map_or_else(
+            |error| {
+                tracing::error!(%error, service = %self.name(id), "processes cannot be found");
+                self.look_again = true;
+                true
+            },
+            |members| !members.is_empty(),
+        )
     }
 
     /// The live children of the daemon that it has not started.
-    pub(crate) fn orphans(&self) -> Vec<Orphan> {
-        self.tree.orphans(|pid| self.pids.contains_key(&pid)).unwrap_or_else(|error| {
-            tracing::error!(%error, "orphans cannot be found");
-            Vec::new()
-        })
-    }
-
-    /// The live processes of a service whose main process has ended, its control process aside.
-    fn members(&self, id: ServiceId, orphans: &[Orphan]) -> Vec<Pid> {
-        let Some(execution) = &self.unit(id).execution else { return Vec::new() };
-        if orphans.is_empty() {
-            return Vec::new();
-        }
-        let roots = Roots { live: &[], started: &execution.started, tag: Some(self.tag(id)) };
-        match self.tree.members(&roots, orphans) {
-            Ok(members) => members.into_iter().map(|member| member.pid).collect(),
-            Err(error) => {
-                tracing::error!(%error, service = %self.name(id), "processes cannot be found");
-                Vec::new()
-            }
-        }
+    pub(crate) fn orphans(&self) -> io::Result<Vec<Orphan>> {
+        self.tree.orphans(|pid| self.pids.contains_key(&pid))
     }
 
     /// Watches for the end of a process and knows it as ours.
     pub(crate) fn watch_process(&mut self, process: &Process, source: Source) {
-        let (service, role) = match source {
-            Source::Main(id) => (id, Role::Main),
-            Source::Control(id) => (id, Role::Control),
-            Source::Probe(id) => (id, Role::Probe),
-            Source::Notify(_) => return,
-        };
-        self.pids.insert(process.pid, Owner { service, role });
+        let Some(owner) = Owner::of(source) else { return };
+        self.pids.insert(process.pid, owner);
         // Without it the end is still seen by SIGCHLD.
         log_error("epoll", self.poller.add(&process.pidfd, source));
     }
@@ -247,7 +250,7 @@ impl Runtime {
     }
 }
 
-fn log_error(what: &str, result: std::io::Result<()>) {
+fn log_error(what: &str, result: io::Result<()>) {
     if let Err(error) = result {
         tracing::error!(%error, what);
     }

@@ -11,6 +11,7 @@ use super::probes::Attempt;
 use crate::config::NotifyAccess;
 use crate::logs::ServiceOutputs;
 use crate::notify::NotifySocket;
+use crate::process::{Orphan, Roots};
 
 /// Invocations that are remembered after their end.
 const RUNS_KEPT: usize = 20;
@@ -52,7 +53,8 @@ pub(crate) struct Execution {
     pub(crate) control: Option<Process>,
     /// The probe while it runs.
     pub(crate) probe: Option<Probe>,
-    /// Every process that was started for it: each names a session or group.
+    /// The processes that were started for it and may have left others behind: each names a session
+    /// and a group.
     pub(crate) started: Vec<Pid>,
     /// `NOTIFYACCESS=` of the service.
     pub(crate) notify_access: Option<NotifyAccess>,
@@ -76,6 +78,20 @@ impl Execution {
     /// The processes that are its own for certain and alive.
     pub(crate) fn live(&self) -> Vec<Pid> {
         self.main.iter().chain(&self.control).map(|process| process.pid).collect()
+    }
+
+    /// A control process has ended. Without orphans in its session or group nothing is found by it
+    /// any more, and a service that is reloaded for years collects no pids.
+    pub(crate) fn forget(&mut self, control: Pid, orphans: &[Orphan]) {
+        let leads = |orphan: &Orphan| [orphan.stat.group, orphan.stat.session].contains(&control);
+        if !orphans.iter().any(leads) {
+            self.started.retain(|pid| *pid != control);
+        }
+    }
+
+    /// What its processes are found by: below these `live` ones, and among the orphans.
+    pub(crate) fn roots<'a>(&'a self, live: &'a [Pid], tag: u64) -> Roots<'a> {
+        Roots { live, started: &self.started, tag: Some(tag) }
     }
 }
 

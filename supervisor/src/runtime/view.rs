@@ -361,3 +361,6 @@ pub(crate) fn plan(engine: &Engine, verb: api::Verb, plan: &Plan) -> api::Plan {
         worst_ms: plan.worst.map(millis),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,16 +110,18 @@ impl Visit for Line {
 
 impl Line {
     fn take(&mut self, field: &Field, value: String) {
+        // Names, paths and errors hold what others wrote.
+        let value = if value.contains(char::is_control) { printable(&value) } else { value };
         match field.name() {
-            "message" => self.message = one_line(value),
+            "message" => self.message = value,
             "service" => self.service = Some(value),
             "from" => self.change.from = Some(value),
             "to" => self.change.to = Some(value),
-            "cause" => self.change.cause = Some(one_line(value)),
+            "cause" => self.change.cause = Some(value),
             name => {
                 // Writing to a string cannot fail.
-                let value = value.escape_debug();
-                let _infallible = if value.clone().any(|c| c == ' ') {
+                let _infallible = if value.contains([' ', '"']) {
+                    let value = value.replace('"', "\\\"");
                     write!(self.facts, " {name}=\"{value}\"")
                 } else {
                     write!(self.facts, " {name}={value}")
@@ -129,64 +131,18 @@ impl Line {
     }
 }
 
-/// The text, unable to forge a line or move a cursor: a cause can name a program of the spec.
-fn one_line(text: String) -> String {
-    if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text }
+/// Without control characters, which would forge lines or drive the terminal.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// What is written of the events of `body`.
-    fn written(colour: bool, body: impl FnOnce()) -> String {
-        let sink = Sink::default();
-        let writer = sink.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(colour)
-            .with_writer(move || writer.clone())
-            .event_format(Text)
-            .finish();
-        tracing::subscriber::with_default(subscriber, body);
-        String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
-    }
-
-    #[test]
-    fn a_transition_is_a_sentence_with_its_facts_behind() {
-        let text = written(false, || {
-            let (from, to, cause) = ("starting", "running", "said\nREADY=1");
-            tracing::info!(service = "web", invocation = 3, from, to, cause, "transition");
-        });
-        let (time, rest) = text.split_at("2026-11-24T14:01:08.483Z".len());
-        assert_eq!(
-            (time.get(10..11), time.get(19..20), time.get(23..)),
-            (Some("T"), Some("."), Some("Z"))
-        );
-        assert_eq!(rest, "  INFO web: starting → running: said\\nREADY=1 invocation=3\n");
-    }
-
-    #[test]
-    fn a_terminal_gets_the_time_of_day_and_colours() {
-        let text = written(true, || tracing::warn!(path = "/a b\x1b", "log file"));
-        let (time, rest) = text.split_at("\x1b[2m14:01:08.483Z\x1b[0m".len());
-        assert!(time.starts_with(DIM) && time.ends_with("Z\x1b[0m"), "{time:?}");
-        let facts = "\x1b[2m path=\"/a b\\u{1b}\"\x1b[0m";
-        assert_eq!(rest, format!(" \x1b[33m WARN\x1b[0m log file{facts}\n"));
-    }
-}
+mod tests;

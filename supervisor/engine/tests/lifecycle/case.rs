@@ -265,13 +265,19 @@ impl Case {
     }
 
     pub(crate) fn command_exits(&mut self, name: &str, code: u8) {
-        let (process, exit) = (Process::Control, Exit::Code(code));
-        self.report(name, Report::Exited { process, exit, remaining: true });
+        self.command_ends(name, Exit::Code(code), false);
+    }
+
+    pub(crate) fn command_exits_leaving_others(&mut self, name: &str, code: u8) {
+        self.command_ends(name, Exit::Code(code), true);
     }
 
     pub(crate) fn command_is_killed(&mut self, name: &str) {
-        let exit = Exit::Signal { signal: Signal::KILL, core: false };
-        self.report(name, Report::Exited { process: Process::Control, exit, remaining: true });
+        self.command_ends(name, Exit::Signal { signal: Signal::KILL, core: false }, false);
+    }
+
+    fn command_ends(&mut self, name: &str, exit: Exit, remaining: bool) {
+        self.report(name, Report::Exited { process: Process::Control, exit, remaining });
     }
 
     pub(crate) fn command_cannot_start(&mut self, name: &str) {

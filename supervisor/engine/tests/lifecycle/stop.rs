@@ -99,7 +99,7 @@ fn with_kill_mode_mixed_a_command_is_let_finish_before_the_others_are_killed() {
     case.stop("web");
     case.exits_leaving_others("web", 0);
     case.does(["web stop-command 0"]);
-    case.command_exits("web", 0);
+    case.command_exits_leaving_others("web", 0);
     case.does(["web KILL all"]);
 }
 

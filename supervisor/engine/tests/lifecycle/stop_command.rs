@@ -32,6 +32,30 @@ fn a_command_that_is_still_there_when_the_service_is_gone_is_waited_for() {
 }
 
 #[test]
+fn what_a_command_leaves_behind_is_stopped_too() {
+    let mut case = Case::up([commanded()]);
+    case.stop("dns");
+    case.exits("dns", 0);
+    case.command_exits_leaving_others("dns", 0);
+    case.is("dns", Status::Stopping);
+    case.after(secs(30));
+    case.does(["dns stop-command 0", "dns TERM all"]);
+    case.others_are_gone("dns");
+    case.does(["dns release"]);
+    case.is("dns", Status::Stopped);
+}
+
+#[test]
+fn while_main_lives_a_command_says_nothing_of_who_is_left() {
+    let mut case = Case::up([commanded()]);
+    case.stop("dns");
+    case.command_exits_leaving_others("dns", 0);
+    case.exits("dns", 0);
+    case.does(["dns stop-command 0", "dns release"]);
+    case.is("dns", Status::Stopped);
+}
+
+#[test]
 fn a_command_that_fails_is_followed_by_the_next_step_at_once() {
     let mut case = Case::up([commanded()]);
     case.stop("dns");
