@@ -51,6 +51,7 @@ fn a_oneshot_service_is_up_when_it_has_ended_well() {
     daemon.wait_state("web", State::Running);
     assert_eq!(daemon.state("setup"), State::Exited);
     assert_eq!(daemon.service("setup").exit.and_then(|exit| exit.code), Some(0));
+    daemon.wait_record("start", "web", 1);
     assert_eq!(daemon.order("start"), ["setup", "web"]);
 }
 

@@ -78,6 +78,7 @@ fn a_daemon_does_not_start_with_a_spec_that_does_not_load() {
 #[test]
 fn a_second_daemon_in_the_same_directory_is_refused() {
     let daemon = Daemon::boot("[service.web]\ncommand = \"${FIXTURE} ${SERVICE}\"");
+    daemon.wait_record("start", "web", 1);
     let mut second = supervisord(daemon.dir());
     let output = Output::of(second.arg("-c").arg(daemon.path("supervisor.toml")));
     assert_ne!(output.code, 0);
