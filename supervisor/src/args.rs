@@ -24,7 +24,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub check: bool,
 
-    /// Level of the daemon's own log on stderr; without it `log-level` of the spec.
+    /// Level of the daemon's own log on stderr; without it `log-level` of the spec, or
+    /// warn for a command without one.
     #[arg(long, value_name = "LEVEL", value_parser = log_level())]
     pub log_level: Option<Level>,
 

@@ -92,13 +92,15 @@ fn start(args: &Args) -> Result<u8, StartError> {
     if args.check {
         return Ok(0);
     }
-    let level = args.log_level.unwrap_or(config.daemon.log_level);
+    // A command alone needs no API; a spec without one is a mistake of the past.
+    let init = options.path.is_none() && config.files.is_empty();
+    // What it prints is all that is to be seen, as under any other init, as long as all is well.
+    let usual = if init { tracing::Level::WARN } else { config.daemon.log_level };
+    let level = args.log_level.unwrap_or(usual);
     telemetry::start(level, config.daemon.log_format);
     raise_descriptor_limit(&mut config);
     process::become_reaper().map_err(StartError::system("child subreaper"))?;
     notify::raise_queue();
-    // A command alone needs no API; a spec without one is a mistake of the past.
-    let init = options.path.is_none() && config.files.is_empty();
     tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

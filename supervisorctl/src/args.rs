@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -204,9 +205,10 @@ pub(crate) enum Verb {
         /// READY=1, STATUS=text and so on
         #[arg(value_name = "KEY=VALUE")]
         assignments: Vec<String>,
-        /// Main pid of the service: sends MAINPID= too
-        #[arg(long, value_name = "PID")]
-        pid: Option<i32>,
+        /// Main pid of the service, else that of the caller: sends MAINPID= too
+        #[arg(long, value_name = "PID", num_args = 0..=1, require_equals = true,
+              default_missing_value = "auto")]
+        pid: Option<MainPid>,
         /// Do not wait until the supervisor has read it
         #[arg(long)]
         no_block: bool,
@@ -222,6 +224,27 @@ pub(crate) enum Verb {
     },
     /// Show the version
     Version,
+}
+
+/// Whom `notify` calls the main process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MainPid {
+    /// Whoever the message is from.
+    Auto,
+    /// This one.
+    Process(i32),
+}
+
+impl FromStr for MainPid {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match (text, text.parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            (_, Ok(pid @ 1..)) => Ok(Self::Process(pid)),
+            _ => Err("not the pid of a process"),
+        }
+    }
 }
 
 /// What start, stop, restart and reload have in common.

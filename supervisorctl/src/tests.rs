@@ -189,6 +189,7 @@ fn snapshot() -> String {
     exited.exited_ms = Some(NOW - 3_600_000);
     failed.state = State::Failed;
     failed.why.message = "too many\nstarts".into();
+    failed.status = Some("serving".into());
     stopped.exited_ms = Some(NOW);
     web.state = State::Running;
     web.instance = Some("1".into());

@@ -176,9 +176,11 @@ impl Ui {
         Ok(self.terminal.out.writer.flush()?)
     }
 
-    /// A line on stderr, for people.
+    /// A line on stderr, for people, who see it below what was printed before.
     pub(crate) fn note(&mut self, line: &str) {
         if !self.is_quiet() {
+            // A stdout that is closed is found out at the end.
+            drop(self.flush());
             self.say(line);
         }
     }

@@ -1,6 +1,6 @@
 //! The HTTP API over the control socket.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
@@ -49,6 +49,50 @@ fn the_daemon_describes_itself() {
     assert_eq!(info.version, env!("CARGO_PKG_VERSION"));
     assert_eq!(info.spec_files, [daemon.path("supervisor.toml").to_str().unwrap()]);
     assert_eq!(info.boot_id, daemon.services().boot_id);
+}
+
+#[test]
+fn head_is_answered_without_content() {
+    let daemon = boot();
+    let head = |path| format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    for path in ["/v1", "/livez", "/readyz/web"] {
+        let answer = daemon.http().raw(head(path).as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+    // Of one that never ends as well.
+    let answer = daemon.http().raw(head("/v1/events").as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    let answer = daemon.http().raw(head("/v1/shutdown").as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+}
+
+/// As `printf … | socat - UNIX-CONNECT:…` does.
+#[test]
+fn a_client_that_sends_nothing_more_gets_its_answer() {
+    let daemon = boot();
+    let answer = daemon.http().raw(b"GET /livez HTTP/1.0\r\n\r\n");
+    assert!(answer.ends_with("{\"live\":true}\n"), "{answer}");
+    let body = r#"{"verb":"restart","targets":["db"],"wait":true}"#;
+    let head = "POST /v1/operations HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    let length = body.len();
+    let request = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+    let answer = daemon.http().raw(request.as_bytes());
+    assert!(answer.contains("\"result\":\"restarted\""), "{answer}");
+}
+
+/// Else those that watched and left would use up all connections.
+#[test]
+fn a_client_that_leaves_a_silent_stream_is_noticed() {
+    let daemon = boot();
+    let rev = daemon.info().rev;
+    for _ in 0..300 {
+        let mut socket = daemon.http().connect().unwrap();
+        write!(socket, "GET /v1/events?since={rev} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut first = [0; 15];
+        socket.read_exact(&mut first).unwrap();
+        assert_eq!(first, *b"HTTP/1.1 200 OK");
+    }
 }
 
 #[test]

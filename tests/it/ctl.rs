@@ -114,6 +114,32 @@ fn stop_says_what_became_of_each_service() {
 }
 
 #[test]
+fn reload_says_why_it_failed() {
+    let daemon = Daemon::boot(
+        r#"
+        [service.plain]
+        command = "${FIXTURE} ${SERVICE}"
+        [service.picky]
+        command = "${FIXTURE} ${SERVICE}"
+        reload-command = ["sh", "-c", "exit 3"]"#,
+    );
+    let reason = "it has no reload-command and no reload-signal";
+    daemon.ctl(&["reload", "plain"]).assert(&format!("plain: ERROR (reload failed: {reason})"), 1);
+    let reason = "reload command: exit status 3";
+    daemon.ctl(&["reload", "picky"]).assert(&format!("picky: ERROR (reload failed: {reason})"), 1);
+}
+
+/// Also of a request that is done as soon as it is made.
+#[test]
+fn a_request_is_logged_before_what_comes_of_it() {
+    let daemon = boot();
+    daemon.ctl(&["signal", "HUP", "web"]).assert("web: signalled", 0);
+    let log = daemon.stderr();
+    let place = |text| log.find(text).unwrap_or_else(|| panic!("{text} is not in {log}"));
+    assert!(place("verb=signal targets=web") < place("verb=signal ok=true"), "{log}");
+}
+
+#[test]
 fn restart_is_a_stop_and_a_start() {
     let daemon = boot();
     daemon.ctl(&["restart", "web"]).assert("web: stopped\nweb: started", 0);

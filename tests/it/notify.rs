@@ -48,6 +48,23 @@ fn what_a_child_says_counts_only_where_all_may_speak() {
     daemon.wait_state("app", State::Running);
 }
 
+/// Such as squid's, where a child says that the service is ready.
+#[test]
+fn a_refused_message_is_told_once() {
+    let refused = "may not speak for it, see notify-access";
+    let mut daemon = app(
+        "",
+        &["--run", "--notify READY=1 --status up --exit 0", "--barrier", "--await", "${DIR}/gate"],
+    );
+    daemon.wait_record("barrier", "app", 1);
+    assert_eq!(daemon.state("app"), State::Starting);
+    let child = daemon.wait_record("start", "app.run", 1).pid;
+    let told: Vec<_> =
+        daemon.stderr().lines().filter(|line| line.contains(refused)).map(str::to_owned).collect();
+    assert!(told.len() == 1 && told[0].contains(&format!("pid={child}")), "{told:?}");
+    assert_eq!(daemon.terminate(), 0);
+}
+
 #[test]
 fn a_child_that_its_parent_has_reaped_is_heard() {
     let daemon = app("notify-access = \"all\"", &["--run", "--notify READY=1 --exit 0"]);

@@ -54,7 +54,9 @@ impl Route {
             ["readyz", name] if !name.is_empty() => (Method::GET, Self::Ready(Some(decode(name)?))),
             _ => return Err(not_found(path)),
         };
-        if *method == allowed { Ok(route) } else { Err(Failure::method(method, allowed)) }
+        // RFC 9110, 9.3.2: HEAD is GET without the content, which hyper leaves out.
+        let asked = if *method == Method::HEAD { &Method::GET } else { method };
+        if *asked == allowed { Ok(route) } else { Err(Failure::method(method, allowed)) }
     }
 
     /// Whether its requests have a body; that of others is not read.
@@ -138,7 +140,12 @@ mod tests {
         let failure = Route::find(&Method::DELETE, "/v1/operations").unwrap_err();
         assert_eq!(failure.body.code, ErrorCode::MethodNotAllowed);
         assert_eq!(failure.allow, Some(Method::POST));
-        assert!(Route::find(&Method::HEAD, "/v1").is_err());
+    }
+
+    #[test]
+    fn head_is_get_without_the_content() {
+        assert_eq!(Route::find(&Method::HEAD, "/livez").unwrap(), Route::Live);
+        assert!(Route::find(&Method::HEAD, "/v1/operations").is_err());
     }
 
     #[test]

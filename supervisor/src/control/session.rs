@@ -1,6 +1,8 @@
 //! One connection: who is there, what it asks, request after request.
 
 use std::convert::Infallible;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -14,6 +16,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use supervisor_api::ErrorCode;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -51,16 +55,21 @@ impl Session {
     ) {
         let session =
             Self { caller, allowed: caller.may(own_uid), calls, progress: Progress::new() };
+        let hangup = Hangup::of(&stream);
         let io = TokioIo::new(Wire::new(stream, session.progress.clone()));
         let service = service_fn(async |request| Ok::<_, Infallible>(session.serve(request).await));
         let connection = http1::Builder::new()
             .max_header_size(MAX_HEAD)
             .max_buf_size(BUFFER)
             .header_read_timeout(None)
+            // Who has nothing more to ask may say so and still waits for the answer, as socat does.
+            .half_close(true)
             .serve_connection(io, service);
         let mut connection = pin!(connection);
         let result = tokio::select! {
             result = &mut connection => result,
+            // Nobody is left to read an answer, which may never end.
+            () = Hangup::wait(hangup) => Ok(()),
             () = closed(&mut closing) => {
                 connection.as_mut().graceful_shutdown();
                 timeout(CLOSE_TIME, connection).await.unwrap_or(Ok(()))
@@ -105,6 +114,32 @@ impl Session {
             "only root and the daemon's own user may use this socket, not uid {}",
             self.caller.uid
         ))
+    }
+}
+
+/// The end of a connection in both directions; that of one alone is none.
+struct Hangup(AsyncFd<OwnedFd>);
+
+impl Hangup {
+    #[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
+    fn of(stream: &UnixStream) -> io::Result<Self> {
+        // epoll knows a descriptor once, with one interest: this one, shared, is told of a hangup
+        // but not of what there is to read.
+        let same = stream.as_fd().try_clone_to_owned()?;
+        // SAFETY: it owns the descriptor, which stays what it is until it is dropped.
+        let socket = unsafe { AsyncFd::register_with_interest(same, Interest::PRIORITY) }?;
+        Ok(Self(socket))
+    }
+
+    /// Without it, for want of descriptors, a client that is gone is found out by writing to it.
+    async fn wait(hangup: io::Result<Self>) {
+        let Ok(Self(socket)) = hangup else { return std::future::pending().await };
+        while let Ok(mut event) = socket.ready(Interest::PRIORITY).await {
+            if event.ready().is_read_closed() {
+                return;
+            }
+            event.clear_ready();
+        }
     }
 }
 

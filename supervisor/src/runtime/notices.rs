@@ -10,6 +10,7 @@ use super::Runtime;
 use super::poller::Source;
 use super::reaper::{Owner, Role};
 use super::unit::Process;
+use crate::config::NotifyAccess;
 use crate::notify::{Buffer, Datagram, Message, Notice, Received, Sender, authorised};
 use crate::process::{self, Stat};
 
@@ -77,9 +78,7 @@ impl Runtime {
         let control = pid(execution.control.as_ref());
         let access = self.notify_access(id);
         if !authorised(access, sender.pid, main, control, Pid::this().as_raw()) {
-            tracing::debug!(
-                service = %self.name(id), pid = sender.pid, ?access, "notify message not allowed"
-            );
+            self.refuse_notice(id, sender.pid, access);
             return;
         }
         for warning in &message.warnings {
@@ -95,6 +94,23 @@ impl Runtime {
         self.report(invocation, Report::Notified(message.notification()));
         if let Some(text) = message.status {
             self.unit_mut(id).status = (!text.is_empty()).then(|| text.into());
+        }
+    }
+
+    /// Once per invocation this is said aloud: a service whose `READY=1` does not count never comes
+    /// up, and nothing else shows why. Said each time it would fill the log.
+    fn refuse_notice(&mut self, id: ServiceId, pid: i32, access: NotifyAccess) {
+        let Some(execution) = &mut self.unit_mut(id).execution else { return };
+        let is_first = !std::mem::replace(&mut execution.refused_notice, true);
+        let service = self.name(id);
+        if is_first {
+            let main = self.unit(id).main_pid().map(Pid::as_raw);
+            tracing::warn!(
+                %service, pid, main, ?access,
+                "notify message from a process that may not speak for it, see notify-access"
+            );
+        } else {
+            tracing::debug!(%service, pid, ?access, "notify message not allowed");
         }
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct Execution {
     pub(crate) started: Vec<Pid>,
     /// `NOTIFYACCESS=` of the service.
     pub(crate) notify_access: Option<NotifyAccess>,
+    /// Whether somebody who may not speak for it has been refused.
+    pub(crate) refused_notice: bool,
     /// Whether `KILL` went to all of it: whoever is found later gets it too.
     pub(crate) killed: bool,
 }
@@ -71,6 +73,7 @@ impl Execution {
             probe: None,
             started: Vec::new(),
             notify_access: None,
+            refused_notice: false,
             killed: false,
         }
     }

@@ -17,6 +17,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 use nix::unistd;
 
+use crate::args::MainPid;
 use crate::environment::Environment;
 use crate::error::CtlError;
 use crate::exit::Exit;
@@ -27,16 +28,20 @@ const PATIENCE_SECONDS: u16 = 5;
 pub(super) fn run(
     environment: &Environment,
     assignments: &[String],
-    main_pid: Option<i32>,
+    main_pid: Option<MainPid>,
     wait: bool,
     exec: &[OsString],
 ) -> Result<Exit, CtlError> {
-    let message = message(assignments, main_pid)?;
+    let speaker = match main_pid {
+        Some(MainPid::Process(pid)) => pid,
+        Some(MainPid::Auto) | None => pid_to_speak_for(!exec.is_empty()),
+    };
+    let message = message(assignments, main_pid.and(Some(speaker)))?;
     let address = environment.notify_socket.as_ref().ok_or_else(|| {
         CtlError::new(Exit::Failed, "NOTIFY_SOCKET is not set: nobody wants to be notified")
             .with_hint("services of type \"notify\", or with notify-access, have it set")
     })?;
-    let sender = Sender::new(address, pid_to_speak_for(main_pid, !exec.is_empty()))?;
+    let sender = Sender::new(address, speaker)?;
     sender.send(&message, None)?;
     if wait {
         sender.barrier()?;
@@ -59,9 +64,6 @@ fn message(assignments: &[String], main_pid: Option<i32>) -> Result<String, CtlE
     if let Some(word) = assignments.iter().find(|word| word.contains('\n')) {
         return usage(format!("{word:?} has more than one line"));
     }
-    if main_pid.is_some_and(|pid| pid <= 0) {
-        return usage("--pid needs the pid of a process".into());
-    }
     let main_pid = main_pid.map(|pid| format!("MAINPID={pid}"));
     let lines: Vec<String> = main_pid.into_iter().chain(assignments.iter().cloned()).collect();
     if lines.is_empty() {
@@ -72,13 +74,9 @@ fn message(assignments: &[String], main_pid: Option<i32>) -> Result<String, CtlE
 
 /// Whose message it is: that of the script that calls us, not of the short-lived process that we
 /// are; our own if we are to become the service, or if the caller is no service.
-fn pid_to_speak_for(main_pid: Option<i32>, becomes_service: bool) -> i32 {
+fn pid_to_speak_for(becomes_service: bool) -> i32 {
     let parent = unistd::getppid().as_raw();
-    match main_pid {
-        Some(pid) => pid,
-        None if becomes_service || parent <= 1 => unistd::getpid().as_raw(),
-        None => parent,
-    }
+    if becomes_service || parent <= 1 { unistd::getpid().as_raw() } else { parent }
 }
 
 /// A socket and where to send.

@@ -1,5 +1,6 @@
 //! `start`, `stop`, `restart`, `reload`, `signal`: a request, followed to its end.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use supervisor_api::{
@@ -167,7 +168,18 @@ fn in_order<'a>(items: &'a [Item], targets: &[String]) -> Vec<&'a Item> {
 }
 
 /// Supervisor's words for how an item ended, and its exit status.
-fn verdict(verb: Verb, item: &Item) -> (Exit, Vec<&'static str>) {
+fn verdict(verb: Verb, item: &Item) -> (Exit, Vec<Cow<'static, str>>) {
+    let (exit, words) = classic_verdict(verb, item);
+    let is_told = item.result == Some(ItemResult::ReloadFailed) && !item.message.is_empty();
+    if is_told {
+        // Supervisor has no such verb, so there is nobody whose parser the reason could break.
+        let reason = one_line(&item.message);
+        return (exit, vec![format!("ERROR (reload failed: {reason})").into()]);
+    }
+    (exit, words.into_iter().map(Cow::Borrowed).collect())
+}
+
+fn classic_verdict(verb: Verb, item: &Item) -> (Exit, Vec<&'static str>) {
     const NOT_RUNNING: &str = "ERROR (not running)";
     let Some(result) = item.result else {
         return (Exit::TimedOut, vec!["ERROR (timed out)"]);
@@ -204,7 +216,8 @@ fn explain(ui: &mut Ui, operation: &Operation) {
     }
     for item in &operation.items {
         let failed = item.result.is_none_or(|result| !result.is_ok());
-        if failed && !item.message.is_empty() {
+        let is_told = item.named && item.result == Some(ItemResult::ReloadFailed);
+        if failed && !is_told && !item.message.is_empty() {
             ui.note(&format!("  {}: {}", item.service, one_line(&item.message)));
         }
     }

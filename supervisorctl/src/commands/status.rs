@@ -117,6 +117,14 @@ fn description(service: &Service, now_ms: u64, clock: &Clock) -> String {
     }
 }
 
+/// Whether processes of it may be there.
+const fn is_alive(state: State) -> bool {
+    match state {
+        State::Starting | State::Running | State::Reloading | State::Stopping => true,
+        State::Stopped | State::Waiting | State::Backoff | State::Exited | State::Failed => false,
+    }
+}
+
 const COLUMNS: [&str; 8] = ["NAME", "STATE", "SINCE", "PID", "READY", "RESTARTS", "GROUPS", "WHY"];
 
 fn row(service: &Service, now_ms: u64) -> Vec<table::Cell> {
@@ -129,6 +137,8 @@ fn row(service: &Service, now_ms: u64) -> Vec<table::Cell> {
         State::Stopped | State::Exited => Style::Faint,
     };
     let plain = |text: String| (text, Style::Plain);
+    // What a process said of itself does not tell why it is gone.
+    let said = service.status.as_ref().filter(|_| is_alive(service.state));
     vec![
         plain(service.name.clone()),
         (service.state.as_str().into(), style),
@@ -137,6 +147,6 @@ fn row(service: &Service, now_ms: u64) -> Vec<table::Cell> {
         plain(if service.ready { "yes" } else { "no" }.into()),
         plain(service.restarts.to_string()),
         plain(if service.groups.is_empty() { "-".into() } else { service.groups.join(",") }),
-        plain(one_line(service.status.as_ref().unwrap_or(&service.why.message))),
+        plain(one_line(said.unwrap_or(&service.why.message))),
     ]
 }

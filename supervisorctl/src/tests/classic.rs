@@ -164,6 +164,20 @@ fn restart_prints_both_halves() {
 }
 
 #[test]
+fn a_failed_reload_says_why() {
+    let body = operation(
+        true,
+        &[("a", true, "reloaded", ""), ("b", true, "reload-failed", "exit status 1")],
+    );
+    let daemon = Daemon::start(&[("POST /v1/operations ", 200, &body)]);
+    insta::assert_snapshot!(daemon.ctl(&["-v", "reload", "a", "b"]).text(), @r"
+    a: reloaded
+    b: ERROR (reload failed: exit status 1)
+    --- exit 1
+    ");
+}
+
+#[test]
 fn signal_takes_its_words_in_one() {
     let body = operation(true, &[("web", true, "signalled", ""), ("x", true, "not-running", "")]);
     let daemon = Daemon::start(&[("POST /v1/operations ", 200, &body)]);

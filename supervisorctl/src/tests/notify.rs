@@ -56,11 +56,16 @@ fn abstract_sockets_and_a_main_pid() {
     let dir = tempfile::tempdir().unwrap();
     let name = dir.path().to_str().unwrap();
     let address = SocketAddr::from_abstract_name(name).unwrap();
-    let reader = supervisor(UnixDatagram::bind_addr(&address).unwrap(), 1);
-    let pid = std::process::id().to_string();
-    let outcome = notify(&format!("@{name}"), &["--no-block", "--pid", &pid, "READY=1"]);
-    assert_eq!(outcome.text(), "--- exit 0");
-    assert_eq!(reader.join().unwrap(), [format!("MAINPID={pid}\nREADY=1 (0)")]);
+    let reader = supervisor(UnixDatagram::bind_addr(&address).unwrap(), 2);
+    let (own, parent) = (std::process::id(), nix::unistd::getppid());
+    let named = format!("--pid={own}");
+    for option in [named.as_str(), "--pid"] {
+        let outcome = notify(&format!("@{name}"), &["--no-block", option, "READY=1"]);
+        assert_eq!(outcome.text(), "--- exit 0");
+    }
+    let said =
+        [own.to_string(), parent.to_string()].map(|pid| format!("MAINPID={pid}\nREADY=1 (0)"));
+    assert_eq!(reader.join().unwrap(), said);
 }
 
 #[test]
@@ -78,7 +83,7 @@ fn what_cannot_be_said_is_refused() {
     "#);
     assert!(says(&["STATUS=a\nREADY=1"]).ends_with("exit 2"));
     assert!(says(&[]).ends_with("exit 2"));
-    assert!(says(&["--pid", "0"]).ends_with("exit 2"));
+    assert!(says(&["--pid=0"]).ends_with("exit 2"));
     assert!(notify("vsock:2:1", &["READY=1"]).text().ends_with("exit 1"));
     insta::assert_snapshot!(ctl(&["notify", "READY=1"]).text(), @r#"
     --- stderr
