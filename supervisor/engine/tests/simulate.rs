@@ -25,7 +25,7 @@ mod wishes;
 #[path = "simulate/world.rs"]
 mod world;
 
-const HISTORIES: u64 = 20_000;
+const HISTORIES: u64 = 10_000;
 
 /// Two tests, so that two processors have something to do.
 #[test]

@@ -82,17 +82,19 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
     variants.into_iter().map(|(name, spec)| (name.to_owned(), spec)).collect()
 }
 
-/// Two services for each kind of dependency; the other one comes up late or restarts.
+/// Two services for each kind of dependency, in order or not where that makes a difference; the
+/// other one comes up late, and fails or is tried again.
 pub(crate) fn pairs() -> Vec<(String, Vec<ServiceSpec>)> {
+    use DependencyKind::{After, Before, BindsTo, PartOf, Requires, Wants};
+    let ordered = [Requires, Wants, BindsTo, After, Before].map(|kind| (kind, true));
+    let unordered = [Requires, BindsTo, PartOf].map(|kind| (kind, false));
     let mut pairs = Vec::new();
-    for kind in KINDS {
-        for ordered in [true, false] {
-            for policy in [RestartPolicy::No, RestartPolicy::Always] {
-                let other = spec(Kind::Notify, |spec| spec.restart.policy = policy);
-                let one = depends(spec(Kind::Simple, |_| {}), kind, 0, ordered);
-                let name = format!("{kind:?}, ordered {ordered}, {policy:?}");
-                pairs.push((name, vec![other, one]));
-            }
+    for (kind, ordered) in ordered.into_iter().chain(unordered) {
+        for policy in [RestartPolicy::No, RestartPolicy::Always] {
+            let other = spec(Kind::Notify, |spec| spec.restart.policy = policy);
+            let one = depends(spec(Kind::Simple, |_| {}), kind, 0, ordered);
+            let name = format!("{kind:?}, ordered {ordered}, {policy:?}");
+            pairs.push((name, vec![other, one]));
         }
     }
     pairs
@@ -115,15 +117,6 @@ pub(crate) fn triples() -> Vec<(String, Vec<ServiceSpec>)> {
         .map(|(name, specs)| (name.to_owned(), specs))
         .into()
 }
-
-const KINDS: [DependencyKind; 6] = [
-    DependencyKind::Requires,
-    DependencyKind::Wants,
-    DependencyKind::BindsTo,
-    DependencyKind::PartOf,
-    DependencyKind::After,
-    DependencyKind::Before,
-];
 
 /// Delays that do not grow and times that are short keep the number of situations small.
 fn spec(kind: Kind, change: impl FnOnce(&mut ServiceSpec)) -> ServiceSpec {

@@ -37,6 +37,20 @@ fn a_service_that_is_named_twice_is_one_item() {
 }
 
 #[test]
+fn what_is_named_and_pulled_in_by_another_is_one_item() {
+    let mut case = Case::up([simple("db"), simple("web").requires("db")]);
+    case.stop("web");
+    case.dies("web", Signal::TERM);
+    let restart = case.restart("db web");
+    assert_eq!(case.engine.operation(restart).map(|restart| restart.items.len()), Some(2));
+    case.dies("db", Signal::TERM);
+    case.spawned("db");
+    case.spawned("web");
+    case.came_to(restart, "db", &Outcome::Restarted);
+    case.came_to(restart, "web", &Outcome::Started);
+}
+
+#[test]
 fn an_operation_knows_what_was_asked_and_what_was_pulled_in() {
     let mut case = Case::of([simple("web").requires("db"), simple("db")]);
     let start = case.start("web");

@@ -6,7 +6,8 @@
 
 use supervisor_engine::{
     Action, ActionKind, Cause, DependencyKind, Engine, Exit, Goal, Invocation, KillMode, Kind,
-    Moment, Process, Report, Request, ServiceId, ServiceSpec, State, Status, StopCause, Transition,
+    Moment, Process, Report, Request, ServiceId, ServiceSpec, Signal, State, Status, StopCause,
+    Transition, Whom,
 };
 
 /// The books about all services.
@@ -32,6 +33,7 @@ enum Asked {
 
 /// The book about one service.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Account {
     /// Its processes, from the order to spawn until the release.
     pub(crate) execution: Option<Execution>,
@@ -40,6 +42,10 @@ pub(crate) struct Account {
     stuck: bool,
     /// Starts since it was last named in a request that forgives, as the start limit counts them.
     pub(crate) starts: u32,
+    /// Whether the live invocation was sent `KILL`.
+    killed: bool,
+    /// Whether it has ended by itself in the present input.
+    died: bool,
     /// What was wanted of it after the input before.
     goal: Goal,
 }
@@ -78,6 +84,8 @@ impl Ledger {
             up: false,
             stuck: false,
             starts: 0,
+            killed: false,
+            died: false,
             goal: service.goal(),
         });
         let accounts = accounts.collect();
@@ -161,6 +169,7 @@ impl Ledger {
             rule(action.invocation > self.highest, "no invocation is used twice")?;
             self.highest = action.invocation;
             account.starts += 1;
+            account.killed = false;
             account.execution = Some(Execution {
                 invocation: action.invocation,
                 main: Main::Ordered,
@@ -181,7 +190,8 @@ impl Ledger {
                 now.control = true;
                 rule(now.main != Main::Ordered, "no command before the process is there")
             }
-            ActionKind::Signal { .. } => {
+            ActionKind::Signal { signal, whom } => {
+                account.killed |= signal == Signal::KILL && whom != Whom::Control;
                 rule(now.main != Main::Ordered, "no signal before the process is there")
             }
             ActionKind::StartProbe => {
@@ -237,6 +247,16 @@ impl Ledger {
             | Status::Stopping
             | Status::Backoff
             | Status::Failed => false,
+        };
+        account.died |= match change.to {
+            Status::Backoff | Status::Failed => true,
+            Status::Exited => change.ended.is_some(),
+            Status::Stopped
+            | Status::Waiting
+            | Status::Starting
+            | Status::Running
+            | Status::Reloading
+            | Status::Stopping => false,
         };
         account.stuck = change.to == Status::Stopping && engine.service(id).state().is_stuck();
         Ok(())
@@ -305,6 +325,22 @@ impl Ledger {
         Ok(())
     }
 
+    /// What is bound to a service that has ended by itself is on its way down.
+    fn check_bonds(&mut self, engine: &Engine) -> Verdict {
+        for (id, service) in engine.services() {
+            let bound = service.spec().dependencies.iter().any(|dependency| {
+                let dead = self.accounts[dependency.on.index()].died;
+                dead && dependency.kind == DependencyKind::BindsTo && dependency.ordered
+            });
+            let stays = self.accounts[id.index()].is_live() && service.goal() == Goal::Up;
+            rule(!bound || !stays, "what is bound to what has ended goes down")?;
+        }
+        for account in &mut self.accounts {
+            account.died = false;
+        }
+        Ok(())
+    }
+
     /// What holds between two inputs, whatever happened.
     pub(crate) fn check(&mut self, engine: &Engine, now: Moment) -> Verdict {
         self.asked = Asked::Nothing;
@@ -324,12 +360,18 @@ impl Ledger {
                 rule(now.main == Main::Alive, "what runs has a main process")?;
                 rule(now.proven, "up is what has shown it")?;
             }
+            let may_kill = service.spec().stop.send_sigkill;
+            rule(!account.stuck || account.killed || !may_kill, "stuck is what survived KILL")?;
+            let forced = matches!(service.goal(), Goal::Down { force: true, .. });
+            let in_vain = forced && account.status == Status::Stopping && !account.killed;
+            rule(!in_vain || !may_kill, "a forced stop kills at once")?;
             let at_rest = matches!(state.status(), Status::Stopped | Status::Failed);
             rule(!at_rest || known.is_none(), "what is down has no process")?;
             if let Some(at) = state.deadline() {
                 earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
             }
         }
+        self.check_bonds(engine)?;
         let live = self.accounts.iter().any(|account| account.execution.is_some());
         let shutdown = self.deadline.filter(|_| live);
         let expected = earliest.into_iter().chain(shutdown).min();

@@ -1,5 +1,7 @@
 //! An engine under observation: every input is followed by all checks.
 
+use std::collections::BTreeSet;
+
 use supervisor_engine::{
     Action, Engine, Invocation, Moment, OperationId, Report, Request, ServiceId, ServiceSpec,
     Transition,
@@ -95,6 +97,10 @@ impl Observed {
             let operation = self.engine.operation(ended).ok_or("what has ended is known")?;
             if operation.items.iter().any(|item| item.outcome.is_none()) {
                 return Err("an operation ends with its last item".to_owned());
+            }
+            let services: BTreeSet<_> = operation.items.iter().map(|item| item.service).collect();
+            if services.len() < operation.items.len() {
+                return Err("an operation has one item for each service".to_owned());
             }
         }
         Ok(())
