@@ -225,7 +225,15 @@ fn news(execution: &Execution, spec: &ServiceSpec) -> Vec<Report> {
         Main::Gone { others: false } => {}
     }
     if execution.control {
-        news.extend([0, 1].map(|code| ended(Process::Control, code, true)));
+        // Whoever is there stays, and a command may leave somebody behind.
+        let remaining: &[bool] = match execution.main {
+            Main::Gone { others: false } => &[false, true],
+            Main::Gone { others: true } => &[true],
+            Main::Ordered | Main::Alive => &[false],
+        };
+        for remaining in remaining {
+            news.extend([0, 1].map(|code| ended(Process::Control, code, *remaining)));
+        }
         news.push(Report::ControlFailed(error()));
     }
     if execution.probe {
@@ -275,7 +283,7 @@ fn answer(world: &Observed, id: ServiceId, obedient: bool) -> Option<Report> {
         Main::Alive if stopping && obedient => Some(ended(Process::Main, 0, false)),
         Main::Gone { others: true } if stopping && obedient => Some(Report::Emptied),
         Main::Alive | Main::Gone { .. } if execution.control && obedient => {
-            Some(ended(Process::Control, 0, true))
+            Some(ended(Process::Control, 0, execution.main == Main::Gone { others: true }))
         }
         Main::Alive | Main::Gone { .. } => None,
     }
