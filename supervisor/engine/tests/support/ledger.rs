@@ -147,9 +147,13 @@ impl Ledger {
                 now.main = Main::Gone { others: *remaining };
                 now.proven |= spec.kind == Kind::Oneshot && *exit == Exit::Code(0);
             }
-            Report::Exited { process: Process::Control, .. } | Report::ControlFailed(_) => {
+            Report::Exited { process: Process::Control, remaining, .. } => {
                 now.control = false;
+                if let Main::Gone { others } = &mut now.main {
+                    *others = *remaining;
+                }
             }
+            Report::ControlFailed(_) => now.control = false,
             Report::SpawnFailed(_) | Report::Emptied => now.main = Main::Gone { others: false },
             Report::Notified(message) => {
                 now.proven |= message.ready && !message.stopping && spec.kind == Kind::Notify;
