@@ -225,14 +225,8 @@ fn news(execution: &Execution, spec: &ServiceSpec) -> Vec<Report> {
         Main::Gone { others: false } => {}
     }
     if execution.control {
-        // Whoever is there stays, and a command may leave somebody behind.
-        let remaining: &[bool] = match execution.main {
-            Main::Gone { others: false } => &[false, true],
-            Main::Gone { others: true } => &[true],
-            Main::Ordered | Main::Alive => &[false],
-        };
-        for remaining in remaining {
-            news.extend([0, 1].map(|code| ended(Process::Control, code, *remaining)));
+        for (code, remaining) in [(0, false), (0, true), (1, false), (1, true)] {
+            news.push(ended(Process::Control, code, remaining));
         }
         news.push(Report::ControlFailed(error()));
     }
@@ -283,7 +277,7 @@ fn answer(world: &Observed, id: ServiceId, obedient: bool) -> Option<Report> {
         Main::Alive if stopping && obedient => Some(ended(Process::Main, 0, false)),
         Main::Gone { others: true } if stopping && obedient => Some(Report::Emptied),
         Main::Alive | Main::Gone { .. } if execution.control && obedient => {
-            Some(ended(Process::Control, 0, execution.main == Main::Gone { others: true }))
+            Some(ended(Process::Control, 0, false))
         }
         Main::Alive | Main::Gone { .. } => None,
     }

@@ -149,9 +149,8 @@ impl Ledger {
             }
             Report::Exited { process: Process::Control, remaining, .. } => {
                 now.control = false;
-                // It may have left somebody behind.
-                if matches!(now.main, Main::Gone { .. }) {
-                    now.main = Main::Gone { others: *remaining };
+                if let Main::Gone { others } = &mut now.main {
+                    *others = *remaining;
                 }
             }
             Report::ControlFailed(_) => now.control = false,
