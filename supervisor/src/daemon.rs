@@ -1,5 +1,6 @@
 //! Builds the parts of the daemon, runs them, and turns how it ended into an exit status.
 
+use std::error::Error as _;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -44,7 +45,7 @@ enum StartError {
         error: io::Error,
     },
     /// The control socket cannot be used.
-    #[error("{0}")]
+    #[error(transparent)]
     Control(#[from] BindError),
     /// The operating system refused something.
     #[error("{what}: {error}")]
@@ -72,7 +73,14 @@ pub(crate) fn run_daemon(args: &Args) -> ExitCode {
             ExitCode::from(EXIT_SPEC)
         }
         Err(error) => {
-            say(&format!("supervisord: {error}\n"));
+            let mut text = format!("supervisord: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                text.extend([": ", &error.to_string()]);
+                cause = error.source();
+            }
+            text.push('\n');
+            say(&text);
             ExitCode::from(EXIT_FAILURE)
         }
     }
