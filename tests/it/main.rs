@@ -9,6 +9,7 @@ mod access;
 mod control;
 mod ctl;
 mod dependencies;
+mod dialogues;
 mod examples;
 mod files;
 mod harness;

@@ -57,13 +57,24 @@ pub(super) fn child(failure: Failure, command: &Command<'_>) -> SpawnError {
         }
         Step::Groups => {
             let groups = context.identity.as_ref().map_or(&[][..], |identity| &identity.groups);
-            error("setgroups", errno, format_args!("{groups:?}"))
+            identity("setgroups", errno, format_args!("{groups:?}"))
         }
-        Step::Group => error("setgid", errno, context.identity.as_ref().map_or(0, |id| id.gid)),
-        Step::User => error("setuid", errno, context.identity.as_ref().map_or(0, |id| id.uid)),
+        Step::Group => identity("setgid", errno, context.identity.as_ref().map_or(0, |id| id.gid)),
+        Step::User => identity("setuid", errno, context.identity.as_ref().map_or(0, |id| id.uid)),
         Step::Directory => error("chdir", errno, context.working_directory.display()),
         Step::Descriptors => step("close_range", &io::Error::from_raw_os_error(errno)),
         Step::Exec(index) => exec(errno, index, command),
+    }
+}
+
+/// A user or group that cannot be taken on.
+fn identity(step: &'static str, errno: c_int, subject: impl Display) -> SpawnError {
+    match errno {
+        libc::EPERM => {
+            let hint = "another user or group takes a daemon that runs as root";
+            error(step, errno, format_args!("{subject} ({hint})"))
+        }
+        _ => error(step, errno, subject),
     }
 }
 

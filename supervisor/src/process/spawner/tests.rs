@@ -196,16 +196,14 @@ fn an_identity_that_one_may_not_take_is_an_error() {
     }
     let groups: Vec<u32> = getgroups().expect("groups").iter().map(|gid| gid.as_raw()).collect();
     let own = Identity { uid: geteuid().as_raw(), gid: getegid().as_raw(), groups };
-    for (identity, step, message) in [
-        (Identity { uid: 0, ..own.clone() }, "setuid", "setuid: Operation not permitted: 0"),
-        (
-            Identity { groups: vec![1], ..own },
-            "setgroups",
-            "setgroups: Operation not permitted: [1]",
-        ),
+    for (identity, step, subject) in [
+        (Identity { uid: 0, ..own.clone() }, "setuid", "0"),
+        (Identity { groups: vec![1], ..own }, "setgroups", "[1]"),
     ] {
         let context = Context { identity: Some(identity), ..context() };
-        assert_failure(&failure(&["true"], &context), step, libc::EPERM, message);
+        let hint = "another user or group takes a daemon that runs as root";
+        let message = format!("{step}: Operation not permitted: {subject} ({hint})");
+        assert_failure(&failure(&["true"], &context), step, libc::EPERM, &message);
     }
 }
 
