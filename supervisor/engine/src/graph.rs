@@ -28,6 +28,17 @@ pub(crate) struct Node {
     pub(crate) bound: Vec<ServiceId>,
 }
 
+/// How a service depends on one that its start waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tie {
+    /// It only comes after it.
+    Order,
+    /// It requires it.
+    Need,
+    /// It cannot be without it.
+    Bond,
+}
+
 /// One step of a cycle: `from` waits for `to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hop {
@@ -107,6 +118,17 @@ impl Graph {
     /// Whether `dependent` requires `on` and waits for it.
     pub(crate) fn waits_in_need(&self, dependent: ServiceId, on: ServiceId) -> bool {
         self.node(dependent).required.binary_search(&(on, true)).is_ok()
+    }
+
+    /// How `dependent`, whose start waits for `on`, depends on it.
+    pub(crate) fn tie(&self, dependent: ServiceId, on: ServiceId) -> Tie {
+        if !self.waits_in_need(dependent, on) {
+            Tie::Order
+        } else if self.node(on).bound.binary_search(&dependent).is_ok() {
+            Tie::Bond
+        } else {
+            Tie::Need
+        }
     }
 
     /// `seeds` and everything that starting them starts, sorted.

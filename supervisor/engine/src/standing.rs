@@ -8,14 +8,17 @@
 use std::collections::VecDeque;
 
 use crate::engine::Engine;
-use crate::graph::Graph;
+use crate::graph::{Graph, Tie};
 use crate::id::ServiceId;
 use crate::service::{Goal, Service};
+use crate::spec::Kind;
 use crate::state::State;
 
 /// All that the starts and stops of others depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Standing {
+    /// To one that is bound to it and waits for it.
+    bound: Look,
     /// To one that requires it and waits for it.
     required: Look,
     /// To one that merely comes after it.
@@ -74,7 +77,7 @@ impl Engine {
 
     /// What a service looks like to `dependent`, which waits for it.
     pub(crate) fn look_at(&self, on: ServiceId, dependent: ServiceId) -> Look {
-        self.get(on).standing().to(self.graph.waits_in_need(dependent, on))
+        self.get(on).standing().to(self.graph.tie(dependent, on))
     }
 
     /// Corrects the counts of the neighbours, and of theirs where that changes what they look like.
@@ -83,11 +86,11 @@ impl Engine {
         while let Some((id, before, after)) = news.pop_front() {
             let node = self.graph.node(id);
             for successor in &node.successors {
-                let needs = self.graph.waits_in_need(*successor, id);
+                let tie = self.graph.tie(*successor, id);
                 let service = &mut self.services[successor.index()];
                 let looked = service.standing();
-                service.tally.count(before.to(needs), after.to(needs));
-                if needs {
+                service.tally.count(before.to(tie), after.to(tie));
+                if tie != Tie::Order {
                     service.tally.held_up -= u32::from(before.held_up);
                     service.tally.held_up += u32::from(after.held_up);
                 }
@@ -147,13 +150,20 @@ impl Service {
             | State::Exited(_)
             | State::Failed(_) => false,
         };
-        Standing { required, ordered, in_the_way: self.is_in_the_way(), held_up }
+        let done = self.spec.kind == Kind::Oneshot && matches!(self.state, State::Exited(_));
+        // Its work is done; every start of who requires it does it again. But nobody is bound to it.
+        let (bound, required) = (required, if done { ordered } else { required });
+        Standing { bound, required, ordered, in_the_way: self.is_in_the_way(), held_up }
     }
 }
 
 impl Standing {
-    const fn to(self, needs: bool) -> Look {
-        if needs { self.required } else { self.ordered }
+    const fn to(self, tie: Tie) -> Look {
+        match tie {
+            Tie::Order => self.ordered,
+            Tie::Need => self.required,
+            Tie::Bond => self.bound,
+        }
     }
 }
 

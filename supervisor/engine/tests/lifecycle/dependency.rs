@@ -51,6 +51,24 @@ fn the_kinds_of_dependency_do_what_the_table_says() {
 }
 
 #[test]
+fn a_oneshot_that_ended_well_is_enough_also_if_it_does_not_remain() {
+    let setup = || oneshot("setup").with(|spec| spec.remain_after_exit = false);
+    let mut case = Case::of([setup(), simple("web").requires("setup")]);
+    case.boot();
+    case.spawned("setup");
+    case.does(["setup spawn"]);
+    case.exits("setup", 0);
+    assert_eq!(case.status("setup"), Status::Exited);
+    assert_eq!(case.status("web"), Status::Starting);
+
+    let mut case = Case::of([setup(), simple("web").requires("setup")]);
+    case.boot();
+    case.spawned("setup");
+    case.exits("setup", 1);
+    assert_eq!(case.status("web"), Status::Failed);
+}
+
+#[test]
 fn a_service_starts_when_all_that_it_requires_is_up() {
     let mut case = Case::of([simple("web").requires("a").requires("b"), notify("a"), notify("b")]);
     case.start("web");

@@ -270,8 +270,10 @@ impl Ledger {
     fn check_start(&self, id: ServiceId, engine: &Engine) -> Verdict {
         for on in engine.graph().predecessors(id) {
             let account = &self.accounts[on.index()];
+            let done = engine.service(*on).spec().kind == Kind::Oneshot
+                && account.status == Status::Exited;
             rule(
-                !needs(engine, id, *on) || account.up,
+                !needs(engine, id, *on) || account.up || done,
                 "nothing starts before what it requires is up",
             )?;
             let moving = match account.status {
