@@ -100,7 +100,10 @@ fn the_end_of_the_command_ends_everything_else() {
 #[test]
 fn an_init_whose_command_is_gone_can_still_be_ended() {
     let steps = ["--child", "--ignore TERM", "--await", "gate", "--exit", "3"];
-    let mut daemon = init(&[&[FIXTURE, "app"][..], &steps].concat());
+    let dir = TestDir::new();
+    let mut command = supervisord(dir.path());
+    command.args(["--log-level", "info", "--", FIXTURE, "app"]).args(steps);
+    let mut daemon = Daemon::run(&mut command, dir);
     daemon.wait_record("start", "app.child", 1);
     daemon.open("gate");
     // Its stop has begun, and would take long.
