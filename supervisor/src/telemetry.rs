@@ -12,7 +12,9 @@ use crate::config::LogFormat;
 
 /// Starts logging. A second call has no effect.
 pub(crate) fn start(level: Level, format: LogFormat) {
-    let builder = fmt().with_max_level(level).with_writer(io::stderr);
+    // Without the last, a line that cannot be written (the terminal is gone, the disk full) is told by
+    // `eprintln!`, which panics for the same reason: the log would end the daemon.
+    let builder = fmt().with_max_level(level).with_writer(io::stderr).log_internal_errors(false);
     match format {
         LogFormat::Text => {
             let colour = wants_colour(&io::stderr());

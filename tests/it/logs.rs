@@ -1,8 +1,12 @@
 //! Where the output of services goes.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
 
-use crate::harness::{Daemon, wait_until};
+use supervisor_api::State;
+
+use crate::harness::{Daemon, SUPERVISORD, TestDir, supervisor_table, supervisord, wait_until};
 
 #[track_caller]
 fn wait_text(daemon: &Daemon, file: &str, text: &str) {
@@ -187,4 +191,24 @@ fn a_log_that_cannot_be_written_does_not_stop_the_service() {
     });
     let output = daemon.ctl(&["logs", "-n", "1", "web"]);
     assert!(output.stdout.ends_with("line 5000\n"), "{output:?}");
+}
+
+#[test]
+fn a_log_of_the_daemon_that_cannot_be_written_ends_nothing() {
+    let dir = TestDir::new();
+    let spec = "[service.web]\ntype = 'notify'\ncommand = '${FIXTURE} web --ready'";
+    let text = format!("{}{spec}", supervisor_table(dir.path()));
+    fs::write(dir.path().join("supervisor.toml"), text).unwrap();
+    let plain = supervisord(dir.path());
+    let mut command = Command::new("sh");
+    // Every line of it fails with ENOSPC, as those to a terminal that is gone do with EIO.
+    command.args(["-c", "exec \"$0\" 2>/dev/full", SUPERVISORD]).current_dir(dir.path());
+    command.env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut daemon = Daemon::run(&mut command, dir);
+    daemon.wait_for_socket();
+    daemon.wait_state("web", State::Running);
+    assert!(daemon.operate("restart", &["web"]).ok);
+    assert_eq!(daemon.terminate(), 0);
+    assert_eq!(daemon.started(), Vec::<i32>::new());
 }
