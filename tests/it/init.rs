@@ -12,9 +12,14 @@ use crate::harness::{
 
 /// Starts `supervisord -- COMMAND` without a spec, in an empty directory.
 fn init(command: &[&str]) -> Daemon {
+    init_with(&[], command)
+}
+
+/// The same with options in front.
+fn init_with(options: &[&str], command: &[&str]) -> Daemon {
     let dir = TestDir::new();
     let mut daemon = supervisord(dir.path());
-    daemon.arg("--").args(command);
+    daemon.args(options).arg("--").args(command);
     Daemon::run(&mut daemon, dir)
 }
 
@@ -100,10 +105,7 @@ fn the_end_of_the_command_ends_everything_else() {
 #[test]
 fn an_init_whose_command_is_gone_can_still_be_ended() {
     let steps = ["--child", "--ignore TERM", "--await", "gate", "--exit", "3"];
-    let dir = TestDir::new();
-    let mut command = supervisord(dir.path());
-    command.args(["--log-level", "info", "--", FIXTURE, "app"]).args(steps);
-    let mut daemon = Daemon::run(&mut command, dir);
+    let mut daemon = init_with(&["--log-level", "info"], &[&[FIXTURE, "app"][..], &steps].concat());
     daemon.wait_record("start", "app.child", 1);
     daemon.open("gate");
     // Its stop has begun, and would take long.
