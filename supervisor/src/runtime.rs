@@ -30,7 +30,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use supervisor_api::Operation;
 use supervisor_engine::{
-    Action, Engine, Invocation, OperationId, Report, Request, ServiceId, Signal,
+    Action, Engine, Invocation, Moment, OperationId, Report, Request, ServiceId, Signal,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -108,6 +108,8 @@ pub(crate) struct Runtime {
     units: Vec<Unit>,
     logs: Logs,
     upstream: Upstream,
+    /// When who started us must be told again that we are alive, if they watch.
+    alive_due: Option<Moment>,
     events: EventLog,
     poller: Poller,
     spawner: Spawner,
@@ -205,6 +207,7 @@ impl Runtime {
             config,
             units,
             logs,
+            alive_due: parts.upstream.watchdog().map(|_| clock::now()),
             upstream: parts.upstream,
             events: EventLog::new(),
             poller: Poller::new()?,
@@ -276,12 +279,19 @@ impl Runtime {
         self.engine.handle_timeout(clock::now());
         self.drain();
         self.shut_down_if_due();
+        if let Some(period) = self.upstream.watchdog()
+            && self.alive_due.is_some_and(|due| due <= clock::now())
+        {
+            self.upstream.alive();
+            self.alive_due = Some(clock::now() + period / 2);
+        }
     }
 
     /// How long until something is due; `None`: nothing will be.
     fn time_to_wait(&self) -> Option<Duration> {
-        let wake = self.engine.poll_timeout().map(|wake| wake.at - clock::now());
-        wake.into_iter().chain(self.look_again.then_some(LOOK_AGAIN)).min()
+        let engine = self.engine.poll_timeout().map(|wake| wake.at);
+        let due = engine.into_iter().chain(self.alive_due).min().map(|at| at - clock::now());
+        due.into_iter().chain(self.look_again.then_some(LOOK_AGAIN)).min()
     }
 
     /// Asks the engine for something.

@@ -25,3 +25,4 @@ mod restart;
 mod shutdown;
 mod spec;
 mod stop;
+mod upstream;
