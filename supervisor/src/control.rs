@@ -31,7 +31,8 @@ pub use server::{ServerHandle, serve};
 pub const MAX_HEAD: usize = 16 * 1024;
 /// Longest request body in bytes; longer is answered with 413.
 pub const MAX_BODY: usize = 1024 * 1024;
-/// Most connections at a time; one more is answered with 503 and closed.
+/// Most connections at a time, fewer where descriptors are scarce; one more is answered with 503
+/// and closed.
 pub const MAX_CONNECTIONS: usize = 256;
 /// Connections taken before everything else on the runtime gets its turn.
 pub const ACCEPTS_PER_TURN: usize = 8;

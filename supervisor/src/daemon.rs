@@ -1,13 +1,15 @@
 //! Builds the parts of the daemon, runs them, and turns how it ended into an exit status.
 
 use std::error::Error as _;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use nix::sys::signal::SigSet;
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Uid, getpid};
 use supervisor_engine::{Engine, ServiceId};
 use tokio::sync::mpsc;
@@ -15,13 +17,16 @@ use tokio::sync::mpsc;
 use crate::args::Args;
 use crate::clock::Wall;
 use crate::config::load::{LoadOptions, load};
-use crate::config::{Config, Console, Limit, LoadError, NotifyAccess, ServiceConfig};
+use crate::config::{Config, Console, LoadError, NotifyAccess, ServiceConfig};
 use crate::control::{BindError, ControlListener, serve};
+use crate::descriptors::Share;
+use crate::directory::{self, NOTIFY_MODE};
 use crate::logs::Logs;
 use crate::runtime::{Ended, Parts, run};
 use crate::signals::Signals;
+use crate::telemetry::{Telemetry, wants_colour};
 use crate::upstream::Upstream;
-use crate::{memory, notify, process, telemetry};
+use crate::{memory, notify, process};
 
 /// Calls of the API that can wait for the loop.
 const CALLS_QUEUED: usize = 64;
@@ -68,7 +73,7 @@ pub(crate) fn run_daemon(args: &Args) -> ExitCode {
     match start(args) {
         Ok(status) => ExitCode::from(status),
         Err(StartError::Spec(error)) => {
-            let colour = telemetry::wants_colour(&io::stderr());
+            let colour = wants_colour(&io::stderr());
             say(&format!("{}\n", if colour { error.colored() } else { error.to_string() }));
             ExitCode::from(EXIT_SPEC)
         }
@@ -94,8 +99,7 @@ fn say(text: &str) {
 fn start(args: &Args) -> Result<u8, StartError> {
     let upstream = Upstream::from_env();
     let command = (!args.command.is_empty()).then(|| args.command.clone());
-    let options = LoadOptions::of_process(args.config.clone(), command)
-        .map_err(StartError::system("working directory"))?;
+    let options = LoadOptions::of_process(args.config.clone(), command);
     let mut config = load(&options)?;
     if args.check {
         return Ok(0);
@@ -105,8 +109,10 @@ fn start(args: &Args) -> Result<u8, StartError> {
     // What it prints is all that is to be seen, as under any other init, as long as all is well.
     let usual = if init { tracing::Level::WARN } else { config.daemon.log_level };
     let level = args.log_level.unwrap_or(usual);
-    telemetry::start(level, config.daemon.log_format);
-    raise_descriptor_limit(&mut config);
+    forget_what_was_inherited();
+    let _telemetry =
+        Telemetry::start(level, config.daemon.log_format).map_err(StartError::system("log"))?;
+    let descriptors = Share::of_raised_limit(&mut config);
     process::become_reaper().map_err(StartError::system("child subreaper"))?;
     notify::raise_queue();
     tokio::runtime::Builder::new_current_thread()
@@ -116,7 +122,8 @@ fn start(args: &Args) -> Result<u8, StartError> {
         .build()
         .map_err(StartError::system("event loop"))
         .and_then(|runtime| {
-            let ended = runtime.block_on(serve_until_down(args, config, init, upstream));
+            let ended =
+                runtime.block_on(serve_until_down(args, config, descriptors, init, upstream));
             // A resolver that hangs must not hold up the end.
             runtime.shutdown_background();
             ended
@@ -131,6 +138,7 @@ fn start(args: &Args) -> Result<u8, StartError> {
 async fn serve_until_down(
     args: &Args,
     config: Config,
+    descriptors: Share,
     init: bool,
     upstream: Upstream,
 ) -> Result<Ended, StartError> {
@@ -145,12 +153,13 @@ async fn serve_until_down(
         make_runtime_dir(&runtime_dir)?;
         let control = &config.control;
         let listener = ControlListener::bind(&control.socket, control.mode, control.group)?;
-        server = Some(serve(listener, calls_in, Uid::effective().as_raw()));
+        server =
+            Some(serve(listener, calls_in, Uid::effective().as_raw(), descriptors.connections));
     }
     // A container with a read-only root may have nowhere to put it, and no use for it.
     let notifies = |service: &ServiceConfig| service.notify_access != NotifyAccess::None;
     if config.services.iter().any(notifies) {
-        make_dir(&notify_dir, 0o711)?;
+        directory::make(&notify_dir, NOTIFY_MODE).map_err(|error| unusable(&notify_dir, error))?;
     }
     let specs = config.services.iter().map(|service| service.spec.clone()).collect();
     let seed = u64::from_str_radix(&boot_id, 16).unwrap_or(1);
@@ -160,7 +169,7 @@ async fn serve_until_down(
     })?;
     memory::give_back();
     let console = config.daemon.console.unwrap_or_else(default_console);
-    let colour = telemetry::wants_colour(&io::stdout());
+    let colour = wants_colour(&io::stdout());
     let printing = config.services.iter().filter(|service| service.command.is_some());
     let names = printing.map(|service| service.spec.name.as_str());
     let (logs, faults) =
@@ -182,6 +191,7 @@ async fn serve_until_down(
         notify_dir: notify_dir.clone(),
         boot_id,
         started_ms: Wall::now().now_ms(),
+        descriptors,
         own_stdin: io::stdin().as_fd().try_clone_to_owned().ok(),
         init: init.then_some(ServiceId(0)),
         config,
@@ -205,53 +215,25 @@ fn default_console() -> Console {
     }
 }
 
-/// Services by the thousand need descriptors by the thousand. They themselves keep the limit that
-/// the daemon was started with, unless their spec says otherwise.
-fn raise_descriptor_limit(config: &mut Config) {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    const RESOURCE: Resource = Resource::RLIMIT_NOFILE;
-    let raised = getrlimit(RESOURCE)
-        .and_then(|(soft, hard)| Ok((soft, hard, setrlimit(RESOURCE, hard, hard)?)));
-    let (soft, hard) = match raised {
-        Ok((soft, hard, ())) => (soft, hard),
-        Err(error) => {
-            tracing::warn!(%error, "the limit of open files cannot be raised");
-            return;
-        }
-    };
-    let resource = RESOURCE as u32;
-    for service in &mut config.services {
-        let limits = &mut service.context.limits;
-        if !limits.iter().any(|limit| limit.resource == resource) {
-            limits.push(Limit { resource, name: "nofile", soft, hard });
-        }
-    }
+/// Signals that whoever started us had blocked would never arrive, and with an odd file mode
+/// creation mask the next start could not use the files of this one. Services get their own.
+fn forget_what_was_inherited() {
+    umask(Mode::from_bits_truncate(0o022));
+    // It fails for nothing but wrong arguments.
+    let _ = SigSet::empty().thread_set_mask();
 }
 
 /// The runtime directory: others may pass through, for the sockets that they may use.
 fn make_runtime_dir(path: &Path) -> Result<(), StartError> {
     let mode = if Uid::effective().is_root() { 0o755 } else { 0o700 };
-    make_dir(path, mode)?;
+    directory::make(path, mode).map_err(|error| unusable(path, error))?;
     // In /tmp anybody may have made it before us.
-    let owner = fs::metadata(path).map_err(|error| directory(path, error))?.uid();
+    let owner = fs::metadata(path).map_err(|error| unusable(path, error))?.uid();
     if owner != Uid::effective().as_raw() && owner != 0 {
         let error = io::Error::other(format!("it belongs to user {owner}"));
-        return Err(directory(path, error));
+        return Err(unusable(path, error));
     }
     Ok(())
-}
-
-fn make_dir(path: &Path, mode: u32) -> Result<(), StartError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        // The umask does not count for what this says.
-        .and_then(|()| {
-            let own = fs::metadata(path)?.uid() == Uid::effective().as_raw();
-            if own { fs::set_permissions(path, Permissions::from_mode(mode)) } else { Ok(()) }
-        })
-        .map_err(|error| directory(path, error))
 }
 
 /// Where an init without spec keeps its notify socket.
@@ -259,7 +241,7 @@ fn private_dir() -> PathBuf {
     std::env::temp_dir().join(format!("supervisord-{}-{}", getpid(), random_id()))
 }
 
-fn directory(path: &Path, error: io::Error) -> StartError {
+fn unusable(path: &Path, error: io::Error) -> StartError {
     StartError::Directory { path: path.to_owned(), error }
 }
 
@@ -279,7 +261,7 @@ struct PidFile(PathBuf);
 
 impl PidFile {
     fn write(path: &Path) -> Result<Self, StartError> {
-        fs::write(path, format!("{}\n", getpid())).map_err(|error| directory(path, error))?;
+        fs::write(path, format!("{}\n", getpid())).map_err(|error| unusable(path, error))?;
         Ok(Self(path.to_owned()))
     }
 }

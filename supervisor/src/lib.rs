@@ -11,6 +11,8 @@ mod clock;
 pub mod config;
 pub mod control;
 mod daemon;
+mod descriptors;
+mod directory;
 pub mod logs;
 mod memory;
 pub mod notify;

@@ -46,6 +46,7 @@ use self::unit::Unit;
 use crate::clock;
 use crate::config::{Config, ServiceConfig};
 use crate::control::{Call, EventLog, Reply};
+use crate::descriptors::Share;
 use crate::logs::{Fault, Logs};
 use crate::process::{Spawner, Tree};
 use crate::signals::{OwnMeaning, OwnSignal, Signals};
@@ -84,6 +85,8 @@ pub(crate) struct Parts {
     pub boot_id: String,
     /// Unix time of the start in milliseconds.
     pub started_ms: u64,
+    /// How descriptors are shared out.
+    pub descriptors: Share,
     /// The daemon's own stdin, for a service that gets it.
     pub own_stdin: Option<OwnedFd>,
     /// The service that gets all signals of the daemon, if it is a one-command init.
@@ -128,6 +131,7 @@ pub(crate) struct Runtime {
     notify_buffer: Box<NotifyBuffer>,
     notify_dir: PathBuf,
     tags: Tags,
+    descriptors: Share,
     own_stdin: Option<OwnedFd>,
     init: Option<ServiceId>,
     boot_id: String,
@@ -222,6 +226,7 @@ impl Runtime {
             notify_buffer: Box::new(NotifyBuffer::new()),
             notify_dir: parts.notify_dir,
             tags: Tags::new(),
+            descriptors: parts.descriptors,
             own_stdin: parts.own_stdin,
             init: parts.init,
             boot_id: parts.boot_id,

@@ -26,3 +26,4 @@ mod shutdown;
 mod spec;
 mod stop;
 mod upstream;
+mod world;

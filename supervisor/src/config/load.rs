@@ -36,7 +36,7 @@ pub struct LoadOptions {
     pub environment: BTreeMap<String, String>,
     /// The daemon's effective user id.
     pub uid: u32,
-    /// The daemon's working directory, absolute.
+    /// The daemon's working directory: absolute, or `.` if it has been removed.
     pub directory: PathBuf,
     /// The daemon's file mode creation mask, which `command` keeps.
     pub umask: u32,
@@ -44,25 +44,20 @@ pub struct LoadOptions {
 
 impl LoadOptions {
     /// Those of this process. Variables that are not UTF-8 are left out.
-    ///
-    /// # Errors
-    /// If the process has no working directory any more.
-    pub fn of_process(
-        path: Option<PathBuf>,
-        command: Option<Vec<String>>,
-    ) -> std::io::Result<Self> {
+    pub fn of_process(path: Option<PathBuf>, command: Option<Vec<String>>) -> Self {
         let variables = std::env::vars_os();
         let environment = variables
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Ok(Self {
+        Self {
             path,
             command,
             environment,
             uid: nix::unistd::geteuid().as_raw(),
-            directory: std::env::current_dir()?,
+            // Even a directory that has been removed can still be worked in.
+            directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             umask: umask(),
-        })
+        }
     }
 }
 

@@ -16,10 +16,22 @@ use super::session::Session;
 use super::{ACCEPT_PAUSE, ACCEPTS_PER_TURN, MAX_CONNECTIONS};
 
 /// Serves the API on this socket in a task of the present runtime. Requests become `calls`;
-/// `own_uid` is the user who may do everything besides root.
-pub fn serve(listener: ControlListener, calls: mpsc::Sender<Call>, own_uid: u32) -> ServerHandle {
+/// `own_uid` is the user who may do everything besides root. More than `connections`, or
+/// [`MAX_CONNECTIONS`], are refused.
+pub fn serve(
+    listener: ControlListener,
+    calls: mpsc::Sender<Call>,
+    own_uid: u32,
+    connections: usize,
+) -> ServerHandle {
     let (running, closing) = oneshot::channel();
-    let server = Server { calls, own_uid, sessions: watch::Sender::new(false), troubled: false };
+    let server = Server {
+        calls,
+        own_uid,
+        connections: connections.min(MAX_CONNECTIONS),
+        sessions: watch::Sender::new(false),
+        troubled: false,
+    };
     ServerHandle { running, task: tokio::spawn(server.run(listener, closing)) }
 }
 
@@ -46,6 +58,8 @@ impl ServerHandle {
 struct Server {
     calls: mpsc::Sender<Call>,
     own_uid: u32,
+    /// Most at a time.
+    connections: usize,
     /// Tells the sessions to end. Each has one receiver, which is how they are counted.
     sessions: watch::Sender<bool>,
     /// Whether the last accept failed, so that only the first of a series is logged.
@@ -77,9 +91,9 @@ impl Server {
 
     fn admit(&mut self, stream: UnixStream) {
         self.troubled = false;
-        if self.sessions.receiver_count() >= MAX_CONNECTIONS {
-            tracing::debug!(limit = MAX_CONNECTIONS, "control connection refused");
-            refuse(stream);
+        if self.sessions.receiver_count() >= self.connections {
+            tracing::debug!(limit = self.connections, "control connection refused");
+            refuse(stream, self.connections);
             return;
         }
         // It fails only for a connection that is of no use any more.
@@ -101,10 +115,10 @@ impl Server {
 }
 
 /// Says that there are too many connections, if that can be said without waiting.
-fn refuse(stream: UnixStream) {
+fn refuse(stream: UnixStream, limit: usize) {
     let body = to_json(&ErrorResponse {
         error: Failure::new(ErrorCode::Unavailable, "too many connections")
-            .hint(format!("at most {MAX_CONNECTIONS} are served at a time"))
+            .hint(format!("at most {limit} are served at a time"))
             .body,
     });
     let mut answer = format!(

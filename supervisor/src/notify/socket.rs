@@ -6,7 +6,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::slice;
 
@@ -34,6 +34,8 @@ const MAX_PATH: usize = 107;
 pub struct NotifySocket {
     fd: OwnedFd,
     path: PathBuf,
+    /// Device and inode of the path.
+    identity: (u64, u64),
 }
 
 impl NotifySocket {
@@ -57,14 +59,20 @@ impl NotifySocket {
         // Before anybody can send: a datagram gets its credentials when it is sent.
         setsockopt(&fd, sockopt::PassCred, &true)?;
         bind(fd.as_raw_fd(), &UnixAddr::new(&path)?)?;
-        let socket = Self { fd, path };
+        let mut socket = Self { fd, path, identity: (0, 0) };
         fs::set_permissions(&socket.path, Permissions::from_mode(0o666))?;
+        socket.identity = identity(&socket.path)?;
         Ok(socket)
     }
 
     /// Where it is bound: the value of `NOTIFY_SOCKET`.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the path still leads to this socket: somebody may have cleaned up the directory.
+    pub fn is_in_place(&self) -> bool {
+        identity(&self.path).is_ok_and(|found| found == self.identity)
     }
 
     /// Receives one datagram; `None` if there is none now.
@@ -311,6 +319,10 @@ const fn control_space(data: usize) -> usize {
 struct ControlBuffer([u8; CONTROL_SPACE]);
 
 const _: () = assert!(align_of::<ControlBuffer>() >= align_of::<libc::cmsghdr>());
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}
 
 fn remove_stale(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, pipe2};
 use supervisor_engine::SpawnError;
 
 use super::arguments::Arguments;
@@ -47,7 +47,7 @@ impl Spawner {
         Ok(Self {
             stack: Stack::new()?,
             clone: CloneCall::Clone3,
-            null: File::open("/dev/null")?.into(),
+            null: null()?,
             ignored_signals: sys::ignored_signals(),
             has_close_range: sys::has_close_range_cloexec(),
         })
@@ -117,6 +117,18 @@ impl Spawner {
             }
             (CloneCall::Clone3 | CloneCall::Legacy, result) => result,
         }
+    }
+}
+
+/// What is empty when it is read: `/dev/null`, or where there is no `/dev` a pipe without a writer.
+fn null() -> io::Result<OwnedFd> {
+    match File::open("/dev/null") {
+        Ok(null) => Ok(null.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let (reader, _writer) = pipe2(OFlag::O_CLOEXEC)?;
+            Ok(reader)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -12,7 +12,9 @@ mod kill;
 mod proc;
 
 use std::collections::HashSet;
+use std::fs;
 use std::io;
+use std::path::Path;
 
 use nix::unistd::Pid;
 
@@ -47,11 +49,15 @@ pub struct Orphan {
 }
 
 impl Tree {
-    /// Finds out what the kernel offers. An error if `/proc` is not mounted or not this process's:
-    /// later everything would seem to be gone.
+    /// Finds out what the kernel offers. An error if `/proc` is not mounted: later everything would
+    /// seem to be gone; or if it is that of another pid namespace: there our pid is somebody else's.
     pub fn new() -> io::Result<Self> {
+        let own = fs::read_link("/proc/self");
+        if own.is_ok_and(|own| own != Path::new(&Pid::this().to_string())) {
+            return Err(io::Error::other("/proc belongs to another pid namespace"));
+        }
         if Stat::read(Pid::this())?.is_none() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "this process is not in /proc"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "/proc is not mounted"));
         }
         Ok(Self { children: proc::Children::new(), own_tag: proc::tag(Pid::this())? })
     }

@@ -11,6 +11,7 @@ use super::Runtime;
 use super::poller::Source;
 use super::unit::{Execution, Process};
 use crate::config::{Argv, NotifyAccess};
+use crate::directory::{self, NOTIFY_MODE};
 use crate::notify::NotifySocket;
 use crate::process::{self, Command, Orphan, Roots, Session, Stdin};
 
@@ -54,6 +55,9 @@ impl Runtime {
     }
 
     fn try_spawn_main(&mut self, id: ServiceId, invocation: Invocation) -> Result<(), SpawnError> {
+        self.descriptors
+            .admit_start(&self.poller)
+            .map_err(|error| os_error("file descriptors", &error))?;
         self.open_outputs(id)?;
         let access = self.config(id).notify_access;
         if access != NotifyAccess::None {
@@ -163,12 +167,17 @@ impl Runtime {
     }
 
     fn open_notify_socket(&mut self, id: ServiceId) -> Result<(), SpawnError> {
-        if self.unit(id).notify.is_some() {
+        if self.unit(id).notify.as_ref().is_some_and(NotifySocket::is_in_place) {
             return Ok(());
+        }
+        if let Some(lost) = self.unit_mut(id).notify.take() {
+            tracing::warn!(path = %lost.path().display(), "notify socket removed; made anew");
+            self.poller.remove(&lost);
         }
         // Numbers, not names: a path of a socket has 107 bytes at most.
         let path = self.notify_dir.join(id.0.to_string());
-        let socket = NotifySocket::bind(path).and_then(|socket| {
+        let socket = directory::make(&self.notify_dir, NOTIFY_MODE).and_then(|()| {
+            let socket = NotifySocket::bind(path)?;
             self.poller.add(&socket, Source::Notify(id))?;
             Ok(socket)
         });

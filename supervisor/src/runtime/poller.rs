@@ -4,7 +4,7 @@
 //! that has happened at once and can bring it into order.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use supervisor_engine::ServiceId;
@@ -62,6 +62,12 @@ struct Inner(Epoll);
 impl AsRawFd for Inner {
     fn as_raw_fd(&self) -> RawFd {
         self.0.0.as_raw_fd()
+    }
+}
+
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.get_ref().0.0.as_fd()
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::control::{Call, ControlListener, EventLog, ServerHandle, serve};
+use crate::control::{Call, ControlListener, EventLog, MAX_CONNECTIONS, ServerHandle, serve};
 
 pub(super) struct Daemon {
     pub(super) server: ServerHandle,
@@ -35,7 +35,10 @@ impl Daemon {
         let listener = ControlListener::bind(&path, 0o600, None).unwrap();
         let (calls, loop_end) = mpsc::channel(16);
         let own_uid = nix::unistd::geteuid().as_raw();
-        (Self { server: serve(listener, calls, own_uid), path, _dir: dir }, loop_end)
+        (
+            Self { server: serve(listener, calls, own_uid, MAX_CONNECTIONS), path, _dir: dir },
+            loop_end,
+        )
     }
 
     /// A server whose loop says who it is and nothing else.
