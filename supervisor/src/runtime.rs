@@ -56,9 +56,9 @@ use crate::upstream::Upstream;
 const HURRY: Duration = Duration::from_secs(1);
 /// How many inputs of each kind are taken in one turn.
 const SHARE: usize = 16;
-/// Every so many turns everything else on the thread gets its turn, even if there is always more to
-/// do here.
-const TURNS: u32 = 16;
+/// How long the loop may work before everything else on the thread gets its turn: clients, of whom
+/// an answer takes several.
+const TIME_WITHOUT_YIELD: Duration = Duration::from_millis(2);
 /// When processes are looked for again that could not be looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -241,16 +241,16 @@ impl Runtime {
         self.boot = Some(self.engine.request(Request::Boot, clock::now()));
         self.drain();
         let mut timer = pin!(sleep_until(Instant::now()));
-        let mut turns = 0_u32;
+        let mut yielded = clock::now();
         loop {
             self.perform();
             self.on_time();
             if self.shutdown.is_over() && self.todo.is_empty() {
                 break;
             }
-            turns = turns.wrapping_add(1);
-            if turns.is_multiple_of(TURNS) {
+            if clock::now() - yielded > TIME_WITHOUT_YIELD {
                 tokio::task::yield_now().await;
+                yielded = clock::now();
             }
             let wait = self.time_to_wait();
             if let Some(wait) = wait {

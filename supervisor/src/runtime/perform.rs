@@ -1,6 +1,7 @@
 //! Actions of the engine as calls to the operating system. Nothing else performs actions.
 
 use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use supervisor_engine::{
     Action, ActionKind, ControlCommand, Invocation, Report, ServiceId, Signal, SpawnError, State,
@@ -10,38 +11,36 @@ use supervisor_engine::{
 use super::Runtime;
 use super::poller::Source;
 use super::unit::{Execution, Process};
+use crate::clock;
 use crate::config::{Argv, NotifyAccess};
 use crate::directory::{self, NOTIFY_MODE};
 use crate::notify::NotifySocket;
 use crate::process::{self, Command, Orphan, Roots, Session, Stdin};
 
-/// Processes that are started before everything else gets its turn.
-const SPAWNS_PER_TURN: usize = 16;
+/// How long processes are started before everything else gets its turn: for each the daemon waits
+/// until its program runs.
+const SPAWNING_PER_TURN: Duration = Duration::from_millis(2);
 
 impl Runtime {
-    /// Carries out what the engine has asked for, but not more than a turn's share of spawns.
+    /// Carries out what the engine has asked for, but starts for no longer than a turn's share.
     pub(crate) fn perform(&mut self) {
-        let mut spawns = 0;
+        let began = clock::now();
         // Looking for them takes time for every child: once is enough for many signals.
         let mut orphans = None;
-        while spawns < SPAWNS_PER_TURN
-            && let Some(action) = self.todo.pop_front()
-        {
+        while let Some(action) = self.todo.pop_front() {
+            let spawns = matches!(action.what, ActionKind::Spawn | ActionKind::Run(_));
             match action.what {
-                ActionKind::Spawn => {
-                    spawns += 1;
-                    self.spawn_main(&action);
-                }
-                ActionKind::Run(command) => {
-                    spawns += 1;
-                    self.spawn_control(&action, command);
-                }
+                ActionKind::Spawn => self.spawn_main(&action),
+                ActionKind::Run(command) => self.spawn_control(&action, command),
                 ActionKind::Signal { signal, whom } => {
                     self.send(action.service, signal, whom, &mut orphans);
                 }
                 ActionKind::StartProbe => self.start_probe(&action),
                 ActionKind::StopProbe => self.stop_probe(action.service),
                 ActionKind::Release => self.release(&action),
+            }
+            if spawns && clock::now() - began > SPAWNING_PER_TURN {
+                return;
             }
         }
     }
