@@ -254,3 +254,14 @@ fn events_are_followed() {
     assert!(daemon.operate("restart", &["web"]).ok);
     events.wait_for("\"service\":\"web\"");
 }
+
+#[test]
+fn a_service_may_be_named_as_the_word_for_all() {
+    let daemon = Daemon::boot(
+        "[service.all]\ncommand = \"sleep 1000\"\n[service.web]\ncommand = \"sleep 1000\"",
+    );
+    assert_eq!(daemon.services().services.len(), 2);
+    assert_eq!(daemon.ctl(&["status"]).stdout.lines().count(), 2);
+    assert!(daemon.operate("stop", &["all"]).ok);
+    assert_eq!(daemon.state("web"), State::Running);
+}

@@ -72,7 +72,7 @@ impl Runtime {
 
     /// The services that the words mean; without words, every one.
     fn find_all_or_every(&self, words: &[String]) -> Result<Vec<ServiceId>, ErrorBody> {
-        if words.is_empty() { Ok(self.names.find("all")) } else { self.names.find_all(words) }
+        if words.is_empty() { Ok(self.names.all()) } else { self.names.find_all(words) }
     }
 
     fn snapshot(&self, matching: &[String]) -> Result<Snapshot, ErrorBody> {
@@ -265,7 +265,7 @@ impl Runtime {
         }
         let ids = match name {
             Some(name) => self.names.find_all(&[name.to_owned()])?,
-            None => self.names.find("all"),
+            None => self.names.all(),
         };
         for id in ids {
             let service = self.engine.service(id);

@@ -41,6 +41,12 @@ impl Names {
         &self.groups_of[id.index()]
     }
 
+    /// Every service, in the order of names. Not what the word `all` means where something is named
+    /// so.
+    pub(crate) fn all(&self) -> Vec<ServiceId> {
+        self.services.values().copied().collect()
+    }
+
     /// The services that a word means: a service, a group, `group:*`, `group:service`, a pattern
     /// with `*`, `?` and `[…]`, or `all`.
     pub(crate) fn find(&self, word: &str) -> Vec<ServiceId> {
@@ -51,7 +57,7 @@ impl Names {
             return members.clone();
         }
         if word == "all" {
-            return self.services.values().copied().collect();
+            return self.all();
         }
         if let Some((group, member)) = word.rsplit_once(':')
             && let Some(members) = self.groups.get(group)
