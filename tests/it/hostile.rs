@@ -139,7 +139,7 @@ fn clients_get_their_turn_while_fifty_services_restart_as_fast_as_they_can() {
         command = ["true"]"#,
     );
     let restarts = || -> u64 {
-        daemon.services().services.iter().map(|service| u64::from(service.restarts)).sum()
+        daemon.services().services.iter().map(|service| service.restarts).sum()
     };
     wait_until("the storm", &mut (), |()| (restarts() > 500).then_some(()));
     // Counted in starts, not in time, and the best of some: the machine may be busy.
