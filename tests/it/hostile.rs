@@ -138,9 +138,8 @@ fn clients_get_their_turn_while_fifty_services_restart_as_fast_as_they_can() {
         start-limit-burst = 0
         command = ["true"]"#,
     );
-    let restarts = || -> u64 {
-        daemon.services().services.iter().map(|service| service.restarts).sum()
-    };
+    let restarts =
+        || -> u64 { daemon.services().services.iter().map(|service| service.restarts).sum() };
     wait_until("the storm", &mut (), |()| (restarts() > 500).then_some(()));
     // Counted in starts, not in time, and the best of some: the machine may be busy.
     let per_answer = (0..10)
