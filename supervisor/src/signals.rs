@@ -7,15 +7,14 @@ use std::task::{Context, Poll, Waker};
 use supervisor_engine::Signal as SignalNumber;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Signals that an init passes on to its command (all that can be caught and mean nothing to
-/// itself), by number.
-const FORWARDED: [&str; 16] = [
-    "HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "CONT", "TSTP", "TTIN", "TTOU", "URG", "WINCH",
-    "IO", "PWR", "ALRM", "RTMIN+3",
-];
+/// Signals that the daemon acts on, and timers' signals, which would end it.
+const HANDLED: [&str; 11] =
+    ["HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "PWR", "RTMIN+3", "ALRM", "VTALRM", "PROF"];
 
-/// Signals that the daemon acts on.
-const HANDLED: [&str; 8] = ["HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "PWR", "RTMIN+3"];
+/// Signals that an init does not pass on to its command: what its own faults raise, what cannot be
+/// caught, and `CHLD`, which is news of the command.
+const OWN: [&str; 11] =
+    ["ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "SEGV", "PIPE", "STOP", "SYS", "CHLD"];
 
 /// A signal to the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +58,13 @@ fn shuts_down(signal: SignalNumber) -> bool {
         .any(|name| SignalNumber::parse(name) == Some(signal))
 }
 
+fn is_listened_to(signal: SignalNumber, all: bool) -> bool {
+    /// Those that C libraries keep for themselves (`nptl(7)`).
+    const RESERVED: std::ops::RangeInclusive<i32> = 32..=33;
+    let is_in = |names: &[&str]| names.iter().any(|name| SignalNumber::parse(name) == Some(signal));
+    if all { !is_in(&OWN) && !RESERVED.contains(&signal.number()) } else { is_in(&HANDLED) }
+}
+
 /// The signals that are listened to.
 #[derive(Debug)]
 pub(crate) struct Signals(Vec<(OwnSignal, Signal)>);
@@ -66,9 +72,9 @@ pub(crate) struct Signals(Vec<(OwnSignal, Signal)>);
 impl Signals {
     /// Listens from now on; `all` as an init does. Needs tokio's I/O driver.
     pub(crate) fn listen(all: bool) -> io::Result<Self> {
-        let names: &[&str] = if all { &FORWARDED } else { &HANDLED };
         let mut streams = vec![(OwnSignal::Child, signal(SignalKind::child())?)];
-        for number in names.iter().filter_map(|name| SignalNumber::parse(name)) {
+        let numbers = (1..=64).filter_map(SignalNumber::from_number);
+        for number in numbers.filter(|number| is_listened_to(*number, all)) {
             let stream = signal(SignalKind::from_raw(number.number()))?;
             streams.push((OwnSignal::Other(number), stream));
         }

@@ -128,6 +128,8 @@ fn services_beyond_the_limit_of_open_files_wait_and_the_rest_goes_on() {
 #[test]
 fn a_runtime_directory_that_was_wiped_does_not_keep_services_from_starting() {
     let mut daemon = Daemon::boot(APP);
+    // It says so first and writes that down after.
+    daemon.wait_record("said", "app", 1);
     let before = daemon.pid_of("app");
     fs::remove_dir_all(daemon.path("run")).unwrap();
     send_signal(before, Signal::SIGKILL);

@@ -53,6 +53,14 @@ pub struct SpawnError {
     pub message: String,
 }
 
+impl SpawnError {
+    /// Whether the system was short of something (`errno(3)`: `EAGAIN`, `ENOMEM`, `ENFILE`,
+    /// `EMFILE`), so that the same start may well work later.
+    pub const fn is_scarcity(&self) -> bool {
+        matches!(self.errno, 11 | 12 | 23 | 24)
+    }
+}
+
 /// Why an invocation is over, or has to end, other than by request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ending {

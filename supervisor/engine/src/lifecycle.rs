@@ -80,7 +80,12 @@ impl Engine {
 
     fn on_spawn_failed(&mut self, id: ServiceId, error: SpawnError, now: Moment) {
         let State::Starting(starting) = &self.get(id).state else { return };
+        let scarce = error.is_scarcity();
         let departure = Departure { ending: Some(Ending::SpawnFailed(error)), ..starting.into() };
+        if scarce {
+            // Not this service's fault: it is tried again until there is enough.
+            self.get_mut(id).starts.pop_back();
+        }
         self.conclude(id, departure, now);
     }
 

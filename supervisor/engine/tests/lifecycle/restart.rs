@@ -1,7 +1,8 @@
 //! What follows an end by itself: back-off, limits, and when a count starts over.
 
 use supervisor_engine::{
-    Cause, Ending, Exit, FailReason, Outcome, RestartPolicy, Signal, State, Status, StopCause, Why,
+    Cause, Ending, Exit, FailReason, Outcome, Report, RestartPolicy, Signal, SpawnError, State,
+    Status, StopCause, Why,
 };
 
 use crate::case::{Case, Spec, millis, secs, simple};
@@ -169,4 +170,21 @@ fn a_service_that_ends_while_it_is_to_stop_is_not_started_again() {
     case.does(["web TERM all"]);
     case.exits("db", 1);
     case.is("db", Status::Stopped);
+}
+
+#[test]
+fn want_of_resources_is_tried_again_without_limit() {
+    let mut case = Case::of([simple("web").with(|spec| {
+        spec.restart.limit_burst = 2;
+        spec.restart.limit_interval = secs(3600);
+    })]);
+    case.boot();
+    let scarce = SpawnError { step: "clone", errno: 11, message: "clone: try again".to_owned() };
+    for _ in 0..9 {
+        case.report("web", Report::SpawnFailed(scarce.clone()));
+        case.is("web", Status::Backoff);
+        case.after(secs(31));
+    }
+    case.spawned("web");
+    case.is("web", Status::Running);
 }
