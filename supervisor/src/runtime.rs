@@ -48,7 +48,7 @@ use crate::config::{Config, ServiceConfig};
 use crate::control::{Call, EventLog, Reply};
 use crate::descriptors::Share;
 use crate::logs::{Fault, Logs};
-use crate::process::{Spawner, Tree};
+use crate::process::{Session, Spawner, Tree};
 use crate::signals::{OwnMeaning, OwnSignal, Signals};
 use crate::upstream::Upstream;
 
@@ -116,6 +116,8 @@ pub(crate) struct Runtime {
     events: EventLog,
     poller: Poller,
     spawner: Spawner,
+    /// What services lead.
+    session: Session,
     tree: Tree,
     /// Every process that was started and is not reaped.
     pids: HashMap<Pid, Owner>,
@@ -216,6 +218,7 @@ impl Runtime {
             events: EventLog::new(),
             poller: Poller::new()?,
             spawner: Spawner::new()?,
+            session: Session::apart_from_terminal(),
             tree: Tree::new()?,
             pids: HashMap::new(),
             leftovers: BTreeSet::new(),

@@ -1,5 +1,6 @@
 //! What is to be started.
 
+use std::fs::File;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
@@ -53,11 +54,20 @@ impl<'a> From<Option<&'a Path>> for Stdin<'a> {
 /// What a process leads, by which the kernel and a [`Tree`](super::Tree) tell its offspring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
-    /// A session of its own (`setsid(2)`), without terminal. What a main process should have.
+    /// A session of its own (`setsid(2)`), without terminal.
     Own,
     /// A process group of its own in the daemon's session (`setpgid(2)`).
     ///
-    /// Cheaper on a busy machine: where the scheduler groups tasks by session, a new session waits
-    /// for its first turn. For short commands that do not outlive their purpose.
+    /// Cheaper on a busy machine: where the scheduler groups tasks by session (`sched(7)`,
+    /// autogroup), the first process of a new one waits for its turn for some milliseconds, and the
+    /// daemon with it.
     Group,
+}
+
+impl Session {
+    /// What keeps services apart from the daemon's terminal: a session, if it has one
+    /// (`tty(4)`); else there is nothing to keep them apart from.
+    pub fn apart_from_terminal() -> Self {
+        if File::open("/dev/tty").is_ok() { Self::Own } else { Self::Group }
+    }
 }

@@ -84,7 +84,7 @@ impl Runtime {
             stdout: outputs.stdout(),
             stderr: outputs.stderr(),
             tag: Some(self.tags.of(id)),
-            session: Session::Own,
+            session: self.session,
         })?;
         let process = Process { pid: child.pid, pidfd: child.pidfd };
         self.watch_process(&process, Source::Main(id));
@@ -112,7 +112,7 @@ impl Runtime {
         }
         environment.extend(self.notify_variable(service, access >= NotifyAccess::Exec));
         tracing::debug!(service = %self.name(service), ?argv, "control command");
-        match self.spawn_helper(service, &argv, &environment, Session::Own) {
+        match self.spawn_helper(service, &argv, &environment, self.session) {
             Ok(process) => {
                 self.watch_process(&process, Source::Control(service));
                 let execution = self
