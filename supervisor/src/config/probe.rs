@@ -59,6 +59,7 @@ pub(super) fn read(
     probe.finish();
     read
 }
+
 /// What the service tells by itself; `None` if that is wrong, and told, or if it is to be tried.
 fn told(probe: &Reader<'_>, captured: bool) -> Option<Readiness> {
     let decoder = &probe.decoder;
