@@ -19,6 +19,7 @@ mod identity;
 mod instances;
 mod keys;
 mod limits;
+mod line_pattern;
 pub mod load;
 mod names;
 mod output;
@@ -36,6 +37,7 @@ mod value;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +45,7 @@ use std::time::Duration;
 use supervisor_engine::{ServiceId, ServiceSpec, Signal};
 
 pub use fault::{Fault, LoadError};
+pub use line_pattern::LinePattern;
 pub use load::{LoadOptions, load};
 pub use source::Location;
 pub(crate) use value::{Bad, duration};
@@ -141,7 +144,7 @@ pub struct ServiceConfig {
     /// What its processes run as, and in.
     pub context: Context,
     /// When it is ready, if its type does not say.
-    pub probe: Option<ReadinessProbe>,
+    pub readiness: Option<Readiness>,
     /// Whose notify messages count.
     pub notify_access: NotifyAccess,
     /// Where its output goes.
@@ -197,6 +200,17 @@ pub struct Limit {
     pub soft: u64,
     /// Hard value; `u64::MAX` is infinity.
     pub hard: u64,
+}
+
+/// How it is found out that a service is ready whose type does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// By trying again and again.
+    Probe(ReadinessProbe),
+    /// It writes a newline to this descriptor, 3 or more.
+    Descriptor(RawFd),
+    /// It prints a line that matches.
+    Line(LinePattern),
 }
 
 /// A readiness probe with its timing.
@@ -275,6 +289,14 @@ pub struct LogConfig {
     pub rotate_keep: u32,
     /// Whether each line gets a time stamp (RFC 3339, UTC) in front.
     pub timestamp: bool,
+}
+
+impl LogConfig {
+    /// Whether any output is captured.
+    pub fn is_captured(&self) -> bool {
+        let is_file = |sink: &Sink| matches!(sink, Sink::File(_));
+        is_file(&self.stdout) || self.stderr.as_ref().is_some_and(is_file)
+    }
 }
 
 /// Where one stream goes.

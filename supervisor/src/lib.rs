@@ -16,7 +16,6 @@ mod directory;
 pub mod logs;
 mod memory;
 pub mod notify;
-mod pattern;
 pub mod probe;
 pub mod process;
 mod runtime;

@@ -21,8 +21,9 @@ use self::file::Rotation;
 use self::mailbox::{Command, Mailbox, Registration};
 use self::outputs::OutputMaker;
 use self::sinks::Sinks;
+use self::watch::Watch;
 use self::worker::Worker;
-use crate::config::{Console, LogConfig};
+use crate::config::{Console, LinePattern, LogConfig};
 
 mod console;
 mod fault;
@@ -37,6 +38,7 @@ mod ring;
 mod sinks;
 mod source;
 mod stamp;
+mod watch;
 mod worker;
 
 pub use fault::{Fault, FaultKind};
@@ -104,6 +106,32 @@ impl Logs {
         config: &LogConfig,
         owner: Option<(u32, u32)>,
     ) -> io::Result<ServiceOutputs> {
+        self.register(service, name, config, owner, None)
+    }
+
+    /// As [`Self::open`], and answers when the first line comes out of the new outputs that matches
+    /// the pattern; never, if they end before. What others still write into the old outputs of the
+    /// service is read too, but does not count.
+    pub fn watch(
+        &self,
+        service: ServiceId,
+        name: &str,
+        config: &LogConfig,
+        owner: Option<(u32, u32)>,
+        pattern: LinePattern,
+    ) -> io::Result<(ServiceOutputs, oneshot::Receiver<()>)> {
+        let (watch, matched) = Watch::new(pattern);
+        Ok((self.register(service, name, config, owner, Some(watch))?, matched))
+    }
+
+    fn register(
+        &self,
+        service: ServiceId,
+        name: &str,
+        config: &LogConfig,
+        owner: Option<(u32, u32)>,
+        watch: Option<Watch>,
+    ) -> io::Result<ServiceOutputs> {
         let (outputs, captured) = self.outputs.make(config, owner)?;
         let rotation = config.rotate_size.map(|size| Rotation { size, keep: config.rotate_keep });
         self.mailbox.register(Registration {
@@ -114,6 +142,7 @@ impl Logs {
             timestamp: config.timestamp,
             rotation,
             captured,
+            watch,
         })?;
         Ok(outputs)
     }

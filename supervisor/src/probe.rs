@@ -1,5 +1,6 @@
 //! Probes: whether a service answers, and how long to ask until it counts as ready.
 
+mod descriptor;
 mod file;
 mod http;
 mod tcp;
@@ -12,6 +13,8 @@ use nix::errno::Errno;
 use tokio::time::{self, Instant};
 
 use crate::config::{ProbeCheck, ReadinessProbe};
+
+pub use descriptor::newline;
 
 /// Shortest time between two tries, whatever the spec says: one that fails at once must not keep
 /// the daemon busy.

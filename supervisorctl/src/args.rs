@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::duration::{self, Limit};
 
 /// Verbs that are known and come with a later version.
-const LATER: [&str; 25] = [
+const LATER: [&str; 24] = [
     "add",
     "avail",
     "blame",
@@ -33,7 +33,6 @@ const LATER: [&str; 25] = [
     "update",
     "upgrade",
     "wait",
-    "why",
     "attach",
 ];
 
@@ -155,6 +154,12 @@ pub(crate) enum Verb {
         timeout: Option<Limit>,
         #[command(flatten)]
         mode: Mode,
+    },
+    /// Tell why services are not as wanted, what will end that, and what to do
+    Why {
+        /// Which; all that are not as wanted if none
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
     },
     /// Show what happens, as it happens
     Events {
@@ -297,7 +302,8 @@ impl Verb {
             | Self::Shutdown { .. }
             | Self::Pid { .. }
             | Self::Version => true,
-            Self::Events { .. }
+            Self::Why { .. }
+            | Self::Events { .. }
             | Self::Logs { .. }
             | Self::Plan { .. }
             | Self::Check { .. }

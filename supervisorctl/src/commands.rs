@@ -9,6 +9,7 @@ mod pid;
 mod plan;
 mod shutdown;
 mod status;
+mod why;
 
 use std::io;
 
@@ -81,6 +82,7 @@ fn dispatch(
         | Verb::Reload { .. }
         | Verb::Signal { .. }
         | Verb::Shutdown { .. }
+        | Verb::Why { .. }
         | Verb::Events { .. }
         | Verb::Logs { .. }
         | Verb::Plan { .. }
@@ -130,6 +132,7 @@ async fn online(
             let timeout = timeout.map(crate::duration::Limit::to_wire);
             shutdown::run(client, ui, mode.mode, timeout, !no_wait).await
         }
+        Verb::Why { names } => why::run(client, ui, &names).await,
         Verb::Events { since, follow: _, no_follow } => {
             events::run(client, ui, tz, since, !no_follow).await
         }
@@ -165,6 +168,7 @@ fn missing_name(verb: &Verb) -> Option<&'static str> {
         | Verb::Reload { .. }
         | Verb::Signal { .. }
         | Verb::Shutdown { .. }
+        | Verb::Why { .. }
         | Verb::Events { .. }
         | Verb::Logs { .. }
         | Verb::Plan { .. }

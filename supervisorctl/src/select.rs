@@ -1,8 +1,6 @@
 //! What a name on the command line means: a service, its instances, a group, a glob, or all.
 
-mod glob;
-
-use supervisor_api::Service;
+use supervisor_api::{Service, pattern};
 
 /// A name that means nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +48,7 @@ pub(crate) fn resolve<'a, 's>(
 
 /// Without its instance, by full name, or as a glob says.
 fn is_named(name: &str, service: &Service) -> bool {
-    service.name == name || base(service) == name || glob::matches(name, &service.name)
+    service.name == name || base(service) == name || pattern::matches(name, &service.name)
 }
 
 fn is_in(group: &str, service: &Service) -> bool {

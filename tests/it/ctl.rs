@@ -83,6 +83,38 @@ fn status_shows_a_service_that_is_not_ready_as_starting() {
 }
 
 #[test]
+fn why_follows_the_reasons_to_where_they_begin() {
+    let daemon = Daemon::start(
+        r#"
+        [service.app]
+        command = "${FIXTURE} ${SERVICE}"
+        requires = ["db"]
+        [service.db]
+        type = "notify"
+        command = "${FIXTURE} ${SERVICE} --exit 7"
+        restart-delay = "1h"
+        restart-max-delay = "1h"
+        [service.idle]
+        enabled = false
+        command = "${FIXTURE} ${SERVICE}""#,
+    );
+    daemon.wait_state("db", State::Backoff);
+    let output = daemon.ctl(&["why"]);
+    let lines: Vec<_> = output.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{output:?}");
+    assert_eq!(lines[0], "app is waiting: waits for db");
+    assert!(lines[1].starts_with("  db is in backoff: exit status 7; "), "{output:?}");
+    assert!(lines[1].contains("; tried again in "), "{output:?}");
+    assert!(lines[2].contains("supervisorctl logs db"), "{output:?}");
+    assert_eq!(output.code, 0);
+    let output = daemon.ctl(&["why", "idle"]);
+    assert!(output.stdout.starts_with("idle is stopped: not started\n"), "{output:?}");
+    assert_eq!(daemon.ctl(&["-o", "name", "why"]).stdout, "app\ndb\n");
+    let output = daemon.ctl(&["why", "ap"]);
+    assert!(output.stderr.contains("did you mean \"app\"?") && output.code == 1, "{output:?}");
+}
+
+#[test]
 fn status_of_an_unknown_name_is_4() {
     boot().ctl(&["status", "nope"]).assert("nope: ERROR (no such process)", 4);
 }

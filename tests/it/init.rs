@@ -1,12 +1,12 @@
 //! `supervisord -- COMMAND`: a one-command init, also as process 1.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
 use crate::harness::{
-    Daemon, FIXTURE, SUPERVISORD, TestDir, available, children, descendants, must_as_root,
+    Daemon, FIXTURE, SUPERVISORD, TestDir, available, children, descendants, must, must_as_root,
     process_state, send_signal, supervisord, wait_until,
 };
 
@@ -169,4 +169,22 @@ fn process_1_reaps_orphans() {
     });
     send_signal(init, Signal::SIGTERM);
     assert_eq!(daemon.wait_exit(), 0);
+}
+
+#[test]
+fn a_daemon_with_a_terminal_keeps_its_services_apart_from_it() {
+    let present = available("script", &["--version"]);
+    if !must(present, "script", "apt-get install bsdutils") {
+        return;
+    }
+    let dir = TestDir::new();
+    let stat = r#"cut -d" " -f6,7 /proc/$$/stat; echo $$"#;
+    let run = format!("{SUPERVISORD} -- sh -c '{stat}'");
+    let mut script = Command::new("script");
+    script.args(["-qec", &run, "/dev/null"]).current_dir(dir.path()).stdin(Stdio::null());
+    let output = script.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    // Session, terminal, pid.
+    assert!(matches!(words[..], [session, "0", pid] if session == pid), "{text:?}");
 }

@@ -160,10 +160,10 @@ fn a_program_that_is_not_there_fails_its_service_and_no_other() {
 }
 
 #[test]
-fn a_service_gets_its_directory_mask_limits_and_a_session_of_its_own() {
+fn a_service_gets_its_directory_mask_limits_and_a_process_group_of_its_own() {
     let daemon = Daemon::boot(
         r#"[service.web]
-        command = ["sh", "-c", 'pwd; umask; ulimit -n; cut -d" " -f5,6 /proc/$$$$/stat; echo $$$$; exec sleep infinity']
+        command = ["sh", "-c", 'pwd; umask; ulimit -n; cut -d" " -f5 /proc/$$$$/stat; echo $$$$; exec sleep infinity']
         working-directory = "/usr"
         umask = "0027"
         limits = { nofile = 123 }"#,
@@ -173,5 +173,5 @@ fn a_service_gets_its_directory_mask_limits_and_a_session_of_its_own() {
         (daemon.read("log/web.log").lines().count() >= 5).then_some(())
     });
     let text = daemon.read("log/web.log");
-    assert_eq!(text, format!("/usr\n0027\n123\n{pid} {pid}\n{pid}\n"));
+    assert_eq!(text, format!("/usr\n0027\n123\n{pid}\n{pid}\n"));
 }

@@ -64,6 +64,59 @@ fn a_good_http_answer_makes_ready_and_a_bad_one_does_not() {
     is_up_only_when_the_gate_opens(&daemon);
 }
 
+/// A service that says and does these, and has this probe.
+fn telling(probe: &str, steps: &str) -> Daemon {
+    Daemon::start(&format!(
+        r#"
+        [service.app]
+        command = "${{FIXTURE}} ${{SERVICE}} {steps}"
+        readiness-probe = {{ {probe} }}
+        [service.after]
+        command = "${{FIXTURE}} ${{SERVICE}}"
+        requires = ["app"]"#
+    ))
+}
+
+#[test]
+fn a_newline_on_its_descriptor_makes_ready() {
+    let steps = "--write 7 not --await ${DIR}/gate --newline 7";
+    let daemon = telling("fd = 7", steps);
+    daemon.wait_record("wrote", "app", 1);
+    is_up_only_when_the_gate_opens(&daemon);
+}
+
+#[test]
+fn a_descriptor_that_is_closed_without_a_newline_does_not_make_ready() {
+    let daemon = Daemon::start(
+        r#"[service.app]
+        command = ["sh", "-c", "exec 3>&-; sleep 1000"]
+        readiness-probe = { fd = 3 }
+        start-timeout = "100ms"
+        restart = "no""#,
+    );
+    assert_eq!(daemon.wait_state("app", State::Failed).why.code, "start-timeout");
+}
+
+#[test]
+fn a_line_that_matches_makes_ready() {
+    for step in ["--print", "--print-err"] {
+        let steps = format!("--print 'not ready' --await ${{DIR}}/gate {step} 'ready at last'");
+        is_up_only_when_the_gate_opens(&telling(r#"log = "^ready""#, &steps));
+    }
+}
+
+#[test]
+fn a_line_of_an_earlier_start_does_not_make_ready() {
+    let daemon = telling(r#"log = "ready""#, "--await ${DIR}/gate --print 'ready now'");
+    is_up_only_when_the_gate_opens(&daemon);
+    std::fs::remove_file(daemon.path("gate")).unwrap();
+    assert_eq!(daemon.ctl(&["restart", "--no-wait", "app"]).code, 0);
+    daemon.wait_record("start", "app", 2);
+    is_up_only_when_the_gate_opens(&daemon);
+    let lines = daemon.ctl(&["logs", "app"]).stdout;
+    assert_eq!(lines, "ready now\nready now\n");
+}
+
 #[test]
 fn any_http_status_in_the_range_makes_ready() {
     let port = free_port();

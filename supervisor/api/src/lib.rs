@@ -6,9 +6,12 @@
 //! and [`State`] and [`Verb`] have no catch-all because a client must not guess.
 
 pub mod client;
+pub mod duration;
 pub mod error;
 pub mod event;
 pub mod operation;
+pub mod pattern;
+pub mod quantity;
 pub mod service;
 pub mod supervisor;
 

@@ -62,7 +62,7 @@ pub(super) fn service(
             inherit_stdin: true,
             ..Context::default()
         },
-        probe: None,
+        readiness: None,
         notify_access: NotifyAccess::None,
         log: output::to_streams(Sink::Inherit, Some(Sink::Inherit)),
         on_failure_shutdown: true,

@@ -6,13 +6,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use supervisor_api::pattern::is_pattern;
 use toml::de::DeTable;
 
 use super::fault::{Draft, Faults};
 use super::glob;
 use super::source::{Location, Place, Sources};
 use super::tree::{Table, Value};
-use crate::pattern::is_pattern;
 
 /// No spec is that large; a device that never ends is not read for ever.
 const LARGEST: u64 = 64 << 20;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::pattern::{is_pattern, matches};
+use supervisor_api::pattern::{is_pattern, matches};
 
 /// What matches below `base`, sorted. Names that begin with a dot are only found by a pattern that
 /// does too. A directory that is not there holds nothing; one that cannot be read is an error.

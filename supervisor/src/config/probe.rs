@@ -1,5 +1,6 @@
 //! `readiness-probe`: how it is found out that a service is ready.
 
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,12 +10,26 @@ use super::decode::Decoder;
 use super::reader::{Reader, not_supported};
 use super::tree::{Node, Value};
 use super::value::Bad;
-use super::{ProbeCheck, ReadinessProbe};
+use super::{LinePattern, ProbeCheck, Readiness, ReadinessProbe};
 
-const KINDS: [&str; 7] = ["exec", "tcp", "http", "unix", "file", "log", "fd"];
+/// What a probe tries.
+const TRIED: [&str; 5] = ["exec", "tcp", "http", "unix", "file"];
 
-/// Reads the probe of a service of this kind. Relative paths are below `base`.
-pub(super) fn read(reader: &Reader<'_>, kind: Kind, base: &Path) -> Option<ReadinessProbe> {
+/// What a service tells instead.
+const TOLD: [&str; 2] = ["fd", "log"];
+
+/// What may stand beside the former.
+const BESIDE_TRIED: [&str; 6] =
+    ["initial-delay", "period", "timeout", "successes", "status", "headers"];
+
+/// Reads the probe of a service of this kind. Relative paths are below `base`; `captured` is whether
+/// output is read at all.
+pub(super) fn read(
+    reader: &Reader<'_>,
+    kind: Kind,
+    base: &Path,
+    captured: bool,
+) -> Option<Readiness> {
     let entry = reader.entry("readiness-probe")?;
     let why = match kind {
         Kind::Notify => Some("a service of type notify says itself when it is ready"),
@@ -25,23 +40,57 @@ pub(super) fn read(reader: &Reader<'_>, kind: Kind, base: &Path) -> Option<Readi
         reader.decoder.bad::<()>(entry.key, Bad::new(why).hint("remove `readiness-probe`"));
     }
     let probe = reader.table("readiness-probe")?;
-    let check = check(&probe, &entry.node, base);
-    let read = ReadinessProbe {
-        check: check.unwrap_or_else(|| ProbeCheck::File(base.to_owned())),
-        initial_delay: probe.finite("initial-delay").unwrap_or(Duration::ZERO),
-        period: probe.positive("period").unwrap_or(Duration::from_secs(1)),
-        timeout: probe.positive("timeout").unwrap_or(Duration::from_secs(1)),
-        successes: probe.count("successes", 1..=1_000_000).unwrap_or(1),
+    let kinds: Vec<_> = TRIED.into_iter().chain(TOLD).collect();
+    probe.exclusive(&kinds, "a probe is one thing");
+    // Each is asked for, so that it is known also where another one is taken.
+    let set: Vec<_> = kinds.into_iter().filter(|key| probe.entry(key).is_some()).collect();
+    let read = if set.iter().any(|key| TOLD.contains(key)) {
+        told(&probe, captured)
+    } else {
+        let check = check(&probe, &entry.node, base);
+        Some(Readiness::Probe(ReadinessProbe {
+            check: check.unwrap_or_else(|| ProbeCheck::File(base.to_owned())),
+            initial_delay: probe.finite("initial-delay").unwrap_or(Duration::ZERO),
+            period: probe.positive("period").unwrap_or(Duration::from_secs(1)),
+            timeout: probe.positive("timeout").unwrap_or(Duration::from_secs(1)),
+            successes: probe.count("successes", 1..=1_000_000).unwrap_or(1),
+        }))
     };
     probe.finish();
-    Some(read)
+    read
+}
+
+/// What the service tells by itself; `None` if that is wrong, and told, or if it is to be tried.
+fn told(probe: &Reader<'_>, captured: bool) -> Option<Readiness> {
+    let decoder = &probe.decoder;
+    let (key, entry) = TOLD.iter().find_map(|key| Some((*key, probe.entry(key)?)))?;
+    for beside in BESIDE_TRIED {
+        if let Some(entry) = probe.entry(beside) {
+            let bad = Bad::new(format!("`{beside}` has no meaning beside `{key}`"));
+            decoder.bad::<()>(entry.key, bad.hint("take it away"));
+        }
+    }
+    if key == "fd" {
+        let number = decoder.integer(&entry.node, 3..=255)?;
+        return RawFd::try_from(number).ok().map(Readiness::Descriptor);
+    }
+    let pattern = decoder.parsed(&entry.node, |text| {
+        LinePattern::new(text).map_err(|error| {
+            Bad::new(format!("not a regular expression: {error}"))
+                .hint("for a character itself write `\\\\` in front")
+        })
+    })?;
+    if !captured {
+        let bad = Bad::new("`log` of the service captures no output in which a line could match");
+        return decoder.bad(entry.key, bad.hint("let `stdout` or `stderr` go to a file"));
+    }
+    Some(Readiness::Line(pattern))
 }
 
 /// What is tried; `None` if that is wrong, and told.
 fn check(probe: &Reader<'_>, node: &Node, base: &Path) -> Option<ProbeCheck> {
     let decoder = &probe.decoder;
-    probe.exclusive(&KINDS, "a probe tries one thing");
-    let entries = KINDS.map(|key| (key, probe.entry(key)));
+    let entries = TRIED.map(|key| (key, probe.entry(key)));
     let is_http = entries.iter().any(|(key, entry)| *key == "http" && entry.is_some());
     let status = probe.entry("status");
     let headers = probe.entry("headers");
@@ -56,7 +105,8 @@ fn check(probe: &Reader<'_>, node: &Node, base: &Path) -> Option<ProbeCheck> {
     }
     let Some((key, entry)) = entries.into_iter().find_map(|(key, entry)| Some((key, entry?)))
     else {
-        let bad = Bad::new("a probe needs one of `exec`, `tcp`, `http`, `unix` and `file`");
+        let bad =
+            Bad::new("a probe needs one of `exec`, `tcp`, `http`, `unix`, `file`, `fd` and `log`");
         return decoder.bad(node.place, bad.hint(r#"write { tcp = "127.0.0.1:8080" }"#));
     };
     let value = &entry.node;
@@ -78,19 +128,8 @@ fn check(probe: &Reader<'_>, node: &Node, base: &Path) -> Option<ProbeCheck> {
             Some(ProbeCheck::Http { host, port, path, status, headers })
         }
         "unix" => decoder.path(value, base).map(ProbeCheck::Unix),
-        "file" => decoder.path(value, base).map(ProbeCheck::File),
-        other => {
-            if other == "log" {
-                decoder.parsed::<()>(value, |text| match regex_lite::Regex::new(text) {
-                    Ok(_) => Ok(()),
-                    Err(error) => Err(Bad::new(format!("not a regular expression: {error}"))
-                        .hint("for a character itself write `\\\\` in front")),
-                })?;
-            } else {
-                decoder.integer(value, 3..=i64::from(i32::MAX))?;
-            }
-            decoder.bad(entry.key, not_supported(&format!("\"{other}\"")))
-        }
+        // `file`: no other is left.
+        _ => decoder.path(value, base).map(ProbeCheck::File),
     }
 }
 

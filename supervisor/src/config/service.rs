@@ -124,11 +124,11 @@ impl Workshop<'_> {
         spec.watchdog = watchdog(reader, stop.timeout);
         let reload_command = reader.command("reload-command");
         spec.reload = reload(reader, reload_command.is_some(), spec.start_timeout);
-        let probe = probe::read(reader, kind, &context.working_directory);
-        spec.probed = probe.is_some();
         let notify_access = notify_access(reader, kind, spec.watchdog.is_some());
         let (log, log_files) =
             output::read(reader, &spec.name, order.place, &self.daemon.config.log_dir);
+        let readiness = probe::read(reader, kind, &context.working_directory, log.is_captured());
+        spec.probed = readiness.is_some();
         let actions = [("none", false), ("shutdown", true)];
         let relations = if order.defaults { Vec::new() } else { dependency::read(reader) };
         let config = ServiceConfig {
@@ -140,7 +140,7 @@ impl Workshop<'_> {
             stop_commands: stop.commands,
             reload_command,
             context,
-            probe,
+            readiness,
             notify_access,
             log,
             on_failure_shutdown: reader.choice("failure-action", &actions).unwrap_or(false),

@@ -1,6 +1,9 @@
-//! How durations, sizes and modes are written.
+//! How durations, sizes, modes and names are written.
 
 use std::time::Duration;
+
+use supervisor_api::duration::{self, NotADuration};
+use supervisor_api::quantity::{part, scaled};
 
 /// What is wrong with a text, and how to write it right.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,19 +22,6 @@ impl Bad {
     }
 }
 
-/// Nanoseconds in each unit of time.
-const TIME_UNITS: [(&str, u64); 9] = [
-    ("d", 86_400_000_000_000),
-    ("h", 3_600_000_000_000),
-    ("min", 60_000_000_000),
-    ("m", 60_000_000_000),
-    ("s", 1_000_000_000),
-    ("ms", 1_000_000),
-    ("us", 1_000),
-    ("µs", 1_000),
-    ("ns", 1),
-];
-
 const SIZE_UNITS: [(&str, u64); 10] = [
     ("B", 1),
     ("kB", 1_000),
@@ -45,36 +35,9 @@ const SIZE_UNITS: [(&str, u64); 10] = [
     ("TiB", 1 << 40),
 ];
 
-/// Far enough, and no clock overflows when it is added.
-const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
-
 /// `"10s"`, `"1h30m"`, `"1.5s"`; `None` for `"infinity"`.
 pub(crate) fn duration(text: &str) -> Result<Option<Duration>, Bad> {
-    if text == "infinity" {
-        return Ok(None);
-    }
-    let wrong = || Bad::new(format!("{text:?} is not a duration"));
-    let example = r#"write it like "500ms", "10s", "2min", "1h30m" or "infinity""#;
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return Err(wrong().hint(example));
-    }
-    let mut nanos: u64 = 0;
-    while !rest.is_empty() {
-        let (number, unit, next) = part(rest);
-        if unit.is_empty() && !number.is_empty() && next.is_empty() && number == text {
-            return Err(wrong().hint(format!("a duration has a unit: write \"{text}s\"")));
-        }
-        let Some((_, scale)) = TIME_UNITS.iter().find(|(name, _)| *name == unit) else {
-            let meant = long_unit(unit).map(|meant| format!("write \"{number}{meant}\""));
-            return Err(wrong().hint(meant.unwrap_or_else(|| example.to_owned())));
-        };
-        let value = scaled(number, *scale).ok_or_else(|| wrong().hint(example))?;
-        nanos = nanos.checked_add(value).ok_or_else(too_long)?;
-        rest = next;
-    }
-    let duration = Duration::from_nanos(nanos);
-    if duration > LONGEST { Err(too_long()) } else { Ok(Some(duration)) }
+    duration::parse(text).map_err(|NotADuration { message, hint }| Bad::new(message).hint(hint))
 }
 
 /// `"64KiB"`, `"2GB"`.
@@ -137,87 +100,10 @@ pub(super) fn name(text: &str) -> Result<(), Bad> {
     Err(bad.hint("letters, digits, `_`, `.`, `:` and `-` are allowed"))
 }
 
-/// A number, the letters behind it, and the rest without the space between.
-fn part(text: &str) -> (&str, &str, &str) {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, rest) = text.split_at(digits);
-    let rest = rest.trim_start();
-    let letters = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
-    let (unit, rest) = rest.split_at(letters);
-    (number, unit, rest.trim_start())
-}
-
-/// `number × scale`, which has to be whole.
-fn scaled(number: &str, scale: u64) -> Option<u64> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let whole: u64 = whole.parse().ok()?;
-    let tenth_powers = u32::try_from(fraction.len()).ok()?;
-    let divisor = 10_u128.checked_pow(tenth_powers)?;
-    let fraction = u128::from(scale).checked_mul(fraction.parse().ok()?)?;
-    if fraction % divisor != 0 {
-        return None;
-    }
-    whole.checked_mul(scale)?.checked_add(u64::try_from(fraction / divisor).ok()?)
-}
-
-fn long_unit(unit: &str) -> Option<&'static str> {
-    match unit.to_ascii_lowercase().as_str() {
-        "sec" | "secs" | "second" | "seconds" => Some("s"),
-        "mins" | "minute" | "minutes" => Some("min"),
-        "hr" | "hrs" | "hour" | "hours" => Some("h"),
-        "day" | "days" => Some("d"),
-        "msec" | "millis" | "millisecond" | "milliseconds" => Some("ms"),
-        "usec" | "microsecond" | "microseconds" => Some("us"),
-        _ => None,
-    }
-}
-
-fn too_long() -> Bad {
-    Bad::new("the duration is longer than 100 years").hint(r#"for no limit write "infinity""#)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn durations_are_read() {
-        for (text, millis) in [
-            ("500ms", 500),
-            ("10s", 10_000),
-            ("2min", 120_000),
-            ("1h30m", 5_400_000),
-            ("1h 30m", 5_400_000),
-            ("1.5s", 1_500),
-            ("0s", 0),
-            ("1d", 86_400_000),
-        ] {
-            assert_eq!(duration(text), Ok(Some(Duration::from_millis(millis))), "{text}");
-        }
-        assert_eq!(duration("infinity"), Ok(None));
-    }
-
-    #[test]
-    fn a_wrong_duration_is_refused_with_a_right_one() {
-        for (text, hint) in [
-            ("10", "write \"10s\""),
-            ("10sec", "write \"10s\""),
-            ("ten", "write it like"),
-            ("", "write it like"),
-            ("-1s", "write it like"),
-            ("1.s", "write it like"),
-            ("1.2.3s", "write it like"),
-            ("s", "write it like"),
-            ("99999999999999999999s", "write it like"),
-            ("40000d", "infinity"),
-            ("5h5", "write it like"),
-        ] {
-            let bad = duration(text).expect_err(text);
-            let found = bad.hint.unwrap_or_default();
-            assert!(found.contains(hint), "{text}: {found}");
-        }
-    }
 
     #[test]
     fn sizes_and_modes_are_read() {

@@ -14,6 +14,7 @@ use super::file::Rotation;
 use super::follow::Follower;
 use super::outputs::Captured;
 use super::source::SourceId;
+use super::watch::Watch;
 
 /// What the log thread is told.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(super) struct Registration {
     pub(super) timestamp: bool,
     pub(super) rotation: Option<Rotation>,
     pub(super) captured: Vec<Captured>,
+    /// What to look for in them; then the older ones of the service stay.
+    pub(super) watch: Option<Watch>,
 }
 
 /// What the log thread and those who tell it something share.

@@ -34,8 +34,9 @@ pub(super) struct Service {
     pub(super) name: Box<str>,
     pub(super) ring: Ring,
     pub(super) max_line: usize,
-    /// Stdout, and stderr if it is not merged, as far as they are captured and not ended.
-    pub(super) sources: [Option<SourceId>; 2],
+    /// What is captured and has not ended: stdout, and stderr if it is not merged; those of earlier
+    /// starts too if each has its own.
+    pub(super) sources: Vec<SourceId>,
 }
 
 /// All that lines can go to.
@@ -67,6 +68,9 @@ impl Sinks {
         let Some(service) = self.services.get_mut(&source.service) else { return };
         if text.is_empty() {
             return;
+        }
+        if let Some(watch) = &source.watch {
+            watch.look(text, source.max_line);
         }
         let batch = Batch {
             service: source.service,

@@ -1,6 +1,7 @@
 //! One captured stream: our end of its pipe, its begun line, and how often it is read.
 
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -11,6 +12,7 @@ use supervisor_engine::ServiceId;
 
 use super::files::SharedFile;
 use super::lines::complete;
+use super::watch::Watch;
 
 /// Most that is read at once, so that one that floods does not keep others waiting.
 pub(super) const READ_MAX: usize = 64 * 1024;
@@ -50,6 +52,8 @@ pub(super) struct Source {
     /// A begun line, as far as it has come.
     pub(super) begun: Vec<u8>,
     pub(super) pace: Pace,
+    /// Who waits for a line of it.
+    pub(super) watch: Option<Rc<Watch>>,
 }
 
 /// What a read gave.

@@ -84,6 +84,35 @@ fn bytes_pass_unchanged() {
 }
 
 #[test]
+fn a_watch_is_told_once_of_a_line_of_its_own_outputs() {
+    let fixture = Fixture::new();
+    let config = LogConfig { stderr: Some(Sink::File(fixture.path("err"))), ..fixture.config() };
+    let watch = || {
+        let pattern = LinePattern::new("^up [0-9]+$").expect("a pattern");
+        fixture.logs.watch(ServiceId(0), "service-0", &config, None, pattern).expect("pipes")
+    };
+    let (old, mut first) = watch();
+    write(old.stdout(), "upup 1\nup 1");
+    assert_eq!(texts(&fixture.tail(&[0], None, 9)), ["upup 1"]);
+    assert!(first.try_recv().is_err(), "not a line yet");
+    write(old.stdout(), "\nup 2\n");
+    assert_eq!(first.blocking_recv(), Ok(()));
+
+    let (new, mut second) = watch();
+    write(old.stdout(), "up 3\n");
+    assert_eq!(texts(&fixture.tail(&[0], None, 9)), ["upup 1", "up 1", "up 2", "up 3"]);
+    assert!(second.try_recv().is_err(), "the line is not of this start");
+    write(new.stderr(), "up 4\n");
+    assert_eq!(second.blocking_recv(), Ok(()));
+
+    // What has no writer any more is over.
+    let (last, third) = watch();
+    drop((old, new, last));
+    assert!(third.blocking_recv().is_err());
+    assert_eq!(fixture.end("log"), b"upup 1\nup 1\nup 2\nup 3\n");
+}
+
+#[test]
 fn no_line_of_many_writers_is_lost_or_torn() {
     const WRITERS: usize = 4;
     const LINES: usize = 25_000;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -194,14 +195,21 @@ impl Worker {
 
     fn open(&mut self, registration: Registration, streams: Vec<SourceId>, now: Instant) {
         let service = registration.service;
-        for id in self.sources_of(service) {
-            self.drain(id, now);
-            self.remove(id, now);
+        let watch = registration.watch.map(Rc::new);
+        // With a watch each start has its own: those before it end when their writers do.
+        if watch.is_none() {
+            for id in self.sources_of(service) {
+                self.drain(id, now);
+                self.remove(id, now);
+            }
         }
+        let older = self.sinks.services.remove(&service).filter(|_| watch.is_some());
         self.sinks.console.register(&registration.name);
-        let mut sources = [None; 2];
-        let streams = registration.captured.into_iter().zip(streams);
-        for ((captured, id), slot) in streams.zip(&mut sources) {
+        let (ring, mut sources) = match older {
+            Some(older) => (older.ring, older.sources),
+            None => (Ring::new(registration.buffer), Vec::new()),
+        };
+        for (captured, id) in registration.captured.into_iter().zip(streams) {
             let source = Source {
                 id,
                 service,
@@ -212,16 +220,13 @@ impl Worker {
                 max_line: registration.max_line,
                 begun: Vec::new(),
                 pace: Pace::default(),
+                watch: watch.clone(),
             };
             self.sources.insert(id, source);
-            *slot = Some(id);
+            sources.push(id);
         }
-        let service = Service {
-            name: registration.name,
-            ring: Ring::new(registration.buffer),
-            max_line: registration.max_line,
-            sources,
-        };
+        let service =
+            Service { name: registration.name, ring, max_line: registration.max_line, sources };
         self.sinks.services.insert(registration.service, service);
     }
 
@@ -235,9 +240,8 @@ impl Worker {
         self.sinks.last(query)
     }
 
-    fn sources_of(&self, service: ServiceId) -> impl Iterator<Item = SourceId> + use<> {
-        let sources = self.sinks.services.get(&service).map(|service| service.sources);
-        sources.into_iter().flatten().flatten()
+    fn sources_of(&self, service: ServiceId) -> Vec<SourceId> {
+        self.sinks.services.get(&service).map(|service| service.sources.clone()).unwrap_or_default()
     }
 
     /// Reads a source until it has nothing more.
@@ -272,9 +276,7 @@ impl Worker {
             tracing::error!(%error, "pipe of a service is still waited for");
         }
         if let Some(service) = self.sinks.services.get_mut(&source.service) {
-            for slot in service.sources.iter_mut().filter(|slot| **slot == Some(id)) {
-                *slot = None;
-            }
+            service.sources.retain(|source| *source != id);
         }
         drop(source);
         self.sinks.files.tidy();

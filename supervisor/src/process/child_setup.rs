@@ -48,6 +48,8 @@ pub(super) struct Plan<'a> {
     pub(super) limits: &'a [Limit],
     /// Value of `RLIMIT_LOCKS`, if it can be set.
     pub(super) tag: Option<u64>,
+    /// One more descriptor, and the number over 2 that it becomes: another one.
+    pub(super) extra: Option<(RawFd, RawFd)>,
     /// Ids to change.
     pub(super) credentials: Change<'a>,
     /// Working directory.
@@ -92,6 +94,8 @@ pub(super) enum Step {
     Directory,
     /// `close_range`.
     Descriptors,
+    /// `dup3` of the extra descriptor.
+    Extra,
     /// `execve` of the candidate with this index.
     Exec(usize),
 }
@@ -314,6 +318,12 @@ fn set_up(plan: &Plan<'_>) -> Result<Infallible, Failure> {
         .map_err(|errno| Step::Directory.failed(errno))?;
     unblock_signals();
     close_on_exec(plan.inherited).map_err(|errno| Step::Descriptors.failed(errno))?;
+    if let Some((source, target)) = plan.extra {
+        // Here it overwrites only what ends at `exec` anyway.
+        let [source, target] = [source, target].map(|fd| fd.cast_unsigned() as usize);
+        call(libc::SYS_dup3, [source, target, 0, 0, 0])
+            .map_err(|errno| Step::Extra.failed(errno))?;
+    }
     Err(exec(plan))
 }
 

@@ -1,7 +1,7 @@
 //! What is to be started.
 
 use std::fs::File;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::path::Path;
 
 use crate::config::Context;
@@ -30,6 +30,8 @@ pub struct Command<'a> {
     pub tag: Option<u64>,
     /// What keeps it apart from the terminal and the signals of others.
     pub session: Session,
+    /// One more descriptor that it gets, with the number that it has there: over 2.
+    pub extra: Option<(RawFd, BorrowedFd<'a>)>,
 }
 
 /// Where a process reads its standard input from.

@@ -63,6 +63,11 @@ pub(super) fn child(failure: Failure, command: &Command<'_>) -> SpawnError {
         Step::User => identity("setuid", errno, context.identity.as_ref().map_or(0, |id| id.uid)),
         Step::Directory => error("chdir", errno, context.working_directory.display()),
         Step::Descriptors => step("close_range", &io::Error::from_raw_os_error(errno)),
+        Step::Extra => {
+            let number = command.extra.map_or(0, |(number, _)| number);
+            // It is over the limit of open files, or no descriptor would be wrong.
+            error("descriptor", errno, format_args!("{number} (is it below the limit `nofile`?)"))
+        }
         Step::Exec(index) => exec(errno, index, command),
     }
 }

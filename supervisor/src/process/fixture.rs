@@ -42,6 +42,7 @@ pub(super) fn command<'a>(
         stderr: output.as_fd(),
         tag: None,
         session: Session::Own,
+        extra: None,
     }
 }
 

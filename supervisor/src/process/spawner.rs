@@ -56,8 +56,8 @@ impl Spawner {
     /// Starts the command.
     ///
     /// The error tells the step that failed: `arguments`, `stdin`, `clone`, `setsid`, `setpgid`,
-    /// `stdio`, `setrlimit`, `setgroups`, `setgid`, `setuid`, `chdir`, `close_range` or `exec`. No
-    /// process, zombie or descriptor is left then.
+    /// `stdio`, `setrlimit`, `setgroups`, `setgid`, `setuid`, `chdir`, `close_range`,
+    /// `descriptor` or `exec`. No process, zombie or descriptor is left then.
     pub fn spawn(&mut self, command: &Command<'_>) -> Result<Child, SpawnError> {
         let arguments = Arguments::new(command)?;
         let opened = match command.stdin {
@@ -74,6 +74,13 @@ impl Spawner {
         for (place, fd) in streams.iter_mut().zip([stdin, command.stdout, command.stderr]) {
             *place = out_of_the_way(fd, &mut moved).map_err(|e| failure::step("stdio", &e))?;
         }
+        let extra = match command.extra {
+            Some((number, fd)) => {
+                let fd = out_of_the_way_of(number, fd, &mut moved);
+                Some((fd.map_err(|e| failure::step("descriptor", &e))?, number))
+            }
+            None => None,
+        };
         let credentials = Change::to(command.context.identity.as_ref())
             .map_err(|errno| failure::step("setgroups", &errno.into()))?;
         let inherited = if self.has_close_range {
@@ -88,6 +95,7 @@ impl Spawner {
             umask: command.context.umask,
             limits: &command.context.limits,
             tag: command.tag,
+            extra,
             credentials,
             directory: &arguments.directory,
             inherited: inherited.as_deref(),
@@ -149,6 +157,21 @@ fn open_stdin(path: &Path) -> io::Result<OwnedFd> {
 fn out_of_the_way(fd: BorrowedFd<'_>, moved: &mut Vec<OwnedFd>) -> io::Result<RawFd> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd.as_raw_fd());
+    }
+    let copy = fd.try_clone_to_owned()?;
+    let raw = copy.as_raw_fd();
+    moved.push(copy);
+    Ok(raw)
+}
+
+/// The descriptor, or a copy of it that has another number than this one, over 2.
+fn out_of_the_way_of(
+    number: RawFd,
+    fd: BorrowedFd<'_>,
+    moved: &mut Vec<OwnedFd>,
+) -> io::Result<RawFd> {
+    if fd.as_raw_fd() != number {
+        return out_of_the_way(fd, moved);
     }
     let copy = fd.try_clone_to_owned()?;
     let raw = copy.as_raw_fd();

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use supervisor_api::pattern::{is_pattern, matches};
 use supervisor_api::{ErrorBody, ErrorCode};
 use supervisor_engine::ServiceId;
 
 use crate::config::Config;
-use crate::pattern::{is_pattern, matches};
 use crate::suggest;
 
 /// The names of services and groups.

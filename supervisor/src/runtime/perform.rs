@@ -1,8 +1,10 @@
 //! Actions of the engine as calls to the operating system. Nothing else performs actions.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::unistd::pipe2;
 use supervisor_engine::{
     Action, ActionKind, ControlCommand, Invocation, Report, ServiceId, Signal, SpawnError, State,
     Whom,
@@ -10,9 +12,9 @@ use supervisor_engine::{
 
 use super::Runtime;
 use super::poller::Source;
-use super::unit::{Execution, Process};
+use super::unit::{Execution, Process, Sign};
 use crate::clock;
-use crate::config::{Argv, NotifyAccess};
+use crate::config::{Argv, NotifyAccess, Readiness, ServiceConfig};
 use crate::directory::{self, NOTIFY_MODE};
 use crate::notify::NotifySocket;
 use crate::process::{self, Command, Orphan, Roots, Session, Stdin};
@@ -20,6 +22,9 @@ use crate::process::{self, Command, Orphan, Roots, Session, Stdin};
 /// How long processes are started before everything else gets its turn: for each the daemon waits
 /// until its program runs.
 const SPAWNING_PER_TURN: Duration = Duration::from_millis(2);
+
+/// A descriptor for a service, and the number that it has there.
+type Extra = (RawFd, OwnedFd);
 
 impl Runtime {
     /// Carries out what the engine has asked for, but starts for no longer than a turn's share.
@@ -57,6 +62,7 @@ impl Runtime {
         self.descriptors
             .admit_start(&self.poller)
             .map_err(|error| os_error("file descriptors", &error))?;
+        let (sign, told_by) = self.open_sign(id)?;
         self.open_outputs(id)?;
         let access = self.config(id).notify_access;
         if access != NotifyAccess::None {
@@ -85,10 +91,12 @@ impl Runtime {
             stderr: outputs.stderr(),
             tag: Some(self.tags.of(id)),
             session: self.session,
+            extra: told_by.as_ref().map(|(number, fd)| (*number, fd.as_fd())),
         })?;
         let process = Process { pid: child.pid, pidfd: child.pidfd };
         self.watch_process(&process, Source::Main(id));
         let mut execution = Execution::new(invocation);
+        execution.sign = sign;
         execution.started.push(process.pid);
         execution.main = Some(process);
         let unit = self.unit_mut(id);
@@ -147,8 +155,34 @@ impl Runtime {
             stderr: outputs.stderr(),
             tag: Some(self.tags.of(id)),
             session,
+            extra: None,
         })?;
         Ok(Process { pid: child.pid, pidfd: child.pidfd })
+    }
+
+    /// Makes what a service tells by that it is ready, if it does, and what it gets for that.
+    fn open_sign(&mut self, id: ServiceId) -> Result<(Option<Sign>, Option<Extra>), SpawnError> {
+        let config = &self.config.services[id.index()];
+        match &config.readiness {
+            Some(Readiness::Descriptor(number)) => {
+                let pipe = pipe2(OFlag::O_CLOEXEC)
+                    .and_then(|(reader, writer)| {
+                        fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+                        Ok((reader, writer))
+                    })
+                    .map_err(|errno| os_error("descriptor", &errno.into()))?;
+                Ok((Some(Sign::Newline(pipe.0)), Some((*number, pipe.1))))
+            }
+            Some(Readiness::Line(pattern)) => {
+                let (outputs, matched) = self
+                    .logs
+                    .watch(id, &config.spec.name, &config.log, owner(config), pattern.clone())
+                    .map_err(|error| os_error("log", &error))?;
+                self.unit_mut(id).outputs = Some(outputs);
+                Ok((Some(Sign::Line(matched)), None))
+            }
+            Some(Readiness::Probe(_)) | None => Ok((None, None)),
+        }
     }
 
     fn open_outputs(&mut self, id: ServiceId) -> Result<(), SpawnError> {
@@ -156,10 +190,9 @@ impl Runtime {
             return Ok(());
         }
         let config = &self.config.services[id.index()];
-        let owner = config.context.identity.as_ref().map(|identity| (identity.uid, identity.gid));
         let outputs = self
             .logs
-            .open(id, &config.spec.name, &config.log, owner)
+            .open(id, &config.spec.name, &config.log, owner(config))
             .map_err(|error| os_error("log", &error))?;
         self.unit_mut(id).outputs = Some(outputs);
         Ok(())
@@ -289,6 +322,11 @@ impl Runtime {
         }
         self.logs.flush(id);
     }
+}
+
+/// The user and group that the pipes of a service belong to.
+fn owner(config: &ServiceConfig) -> Option<(u32, u32)> {
+    config.context.identity.as_ref().map(|identity| (identity.uid, identity.gid))
 }
 
 fn os_error(step: &'static str, error: &std::io::Error) -> SpawnError {

@@ -6,8 +6,8 @@ use tokio::time::timeout;
 
 use super::Runtime;
 use super::poller::Source;
-use super::unit::{Probe, Process};
-use crate::config::{ProbeCheck, ReadinessProbe};
+use super::unit::{Probe, Process, Sign};
+use crate::config::{ProbeCheck, Readiness, ReadinessProbe};
 use crate::probe;
 use crate::process::{Roots, Session};
 
@@ -77,15 +77,27 @@ impl Reporter {
 
 impl Runtime {
     pub(crate) fn start_probe(&mut self, action: &Action) {
-        let Some(probe) = self.config(action.service).probe.clone() else { return };
+        let Some(readiness) = self.config(action.service).readiness.clone() else { return };
+        let execution = self.unit_mut(action.service).execution.as_mut();
+        let sign = execution.and_then(|execution| execution.sign.take());
         let reporter = Reporter {
             service: action.service,
             invocation: action.invocation,
             news: self.probe_news.clone(),
         };
+        let service = action.service;
         let task = tokio::spawn(async move {
-            probe::until_ready(&probe, || reporter.clone().attempt(probe.clone())).await;
-            reporter.send(ProbeStep::Succeeded);
+            match readiness {
+                Readiness::Probe(probe) => {
+                    probe::until_ready(&probe, || reporter.clone().attempt(probe.clone())).await;
+                    reporter.send(ProbeStep::Succeeded);
+                }
+                Readiness::Descriptor(_) | Readiness::Line(_) => {
+                    if told(sign, service).await {
+                        reporter.send(ProbeStep::Succeeded);
+                    }
+                }
+            }
         });
         if let Some(execution) = &mut self.unit_mut(action.service).execution {
             execution.probe = Some(Probe { task: task.abort_handle(), attempt: None });
@@ -120,8 +132,8 @@ impl Runtime {
 
     fn run_attempt(&mut self, id: ServiceId, reply: oneshot::Sender<Result<(), String>>) {
         self.abandon_attempt(id);
-        let Some(ReadinessProbe { check: ProbeCheck::Exec(argv), .. }) =
-            self.config(id).probe.clone()
+        let Some(Readiness::Probe(ReadinessProbe { check: ProbeCheck::Exec(argv), .. })) =
+            self.config(id).readiness.clone()
         else {
             return;
         };
@@ -166,5 +178,20 @@ impl Runtime {
     /// The descriptor by which the end of a running probe command is seen.
     pub(crate) fn attempt_process(&self, id: ServiceId) -> Option<&Process> {
         Some(&self.unit(id).execution.as_ref()?.probe.as_ref()?.attempt.as_ref()?.process)
+    }
+}
+
+/// Waits for the sign of a service; whether it came and not only its end.
+async fn told(sign: Option<Sign>, id: ServiceId) -> bool {
+    match sign {
+        Some(Sign::Newline(pipe)) => match probe::newline(pipe).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(service = id.0, %error, "no newline, and the pipe is closed");
+                false
+            }
+        },
+        Some(Sign::Line(matched)) => matched.await.is_ok(),
+        None => false,
     }
 }

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use nix::unistd::Pid;
 use supervisor_engine::{Invocation, Run};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::probes::Attempt;
@@ -51,6 +52,8 @@ pub(crate) struct Execution {
     pub(crate) main: Option<Process>,
     /// Control process while it lives.
     pub(crate) control: Option<Process>,
+    /// How the service will tell that it is ready, until somebody listens.
+    pub(crate) sign: Option<Sign>,
     /// The probe while it runs.
     pub(crate) probe: Option<Probe>,
     /// The processes that were started for it and may have left others behind: each names a session
@@ -70,6 +73,7 @@ impl Execution {
             invocation,
             main: None,
             control: None,
+            sign: None,
             probe: None,
             started: Vec::new(),
             notify_access: None,
@@ -103,6 +107,15 @@ impl Execution {
 pub(crate) struct Process {
     pub(crate) pid: Pid,
     pub(crate) pidfd: OwnedFd,
+}
+
+/// By what a service tells that it is ready; made before its process is started.
+#[derive(Debug)]
+pub(crate) enum Sign {
+    /// A newline in this pipe.
+    Newline(OwnedFd),
+    /// A line of its output that matches.
+    Line(oneshot::Receiver<()>),
 }
 
 /// A running probe.

@@ -85,6 +85,75 @@ fn a_plan_is_shown_in_waves() {
 }
 
 #[test]
+fn why_tells_what_is_not_as_wanted_and_where_it_begins() {
+    let mut snapshot: Snapshot = serde_json::from_str(&snapshot()).unwrap();
+    let now = snapshot.now_ms;
+    let [waiting, backoff, _, failed, never, ..] = &mut snapshot.services[..] else { panic!() };
+    waiting.why = why("waits-for", &["backoff", "failed", "web@1"]);
+    backoff.why.code = "backoff".into();
+    backoff.deadline_ms = Some(now + 3_000);
+    failed.why = why("start-limit", &[]);
+    never.enabled = false;
+    snapshot.services[5].why = why("requested", &[]);
+    snapshot.services[6].why.code = "up".into();
+    let mut starting = service("z");
+    starting.state = State::Starting;
+    starting.status = Some("50 %".into());
+    starting.deadline_ms = Some(now + 65_000);
+    starting.why = why("starting", &["failed"]);
+    snapshot.services.push(starting);
+    let answer = serde_json::to_string(&snapshot).unwrap();
+    let daemon = Daemon::start(&[("GET /v1/services ", 200, &answer)]);
+    insta::assert_snapshot!(daemon.ctl(&["why"]).text(), @r#"
+    a-waiting is waiting: the daemon's words
+      backoff is in backoff: exit status 1, next try in 5s; tried again in 3.0s
+        hint: supervisorctl logs backoff; to try now, supervisorctl start backoff
+      failed has failed: the daemon's words
+        hint: supervisorctl logs failed; when it is mended, supervisorctl start failed
+      web@1 is running
+
+    z is starting: the daemon's words; it says "50 %"; its start times out in 1min 5s
+      hint: supervisorctl logs z
+      failed has failed: see above
+    --- exit 0
+    "#);
+    insta::assert_snapshot!(daemon.ctl(&["why", "stopped", "web"]).text(), @r"
+    stopped is stopped: the daemon's words
+      hint: supervisorctl start stopped
+
+    web@1 is running
+    --- exit 0
+    ");
+    assert_eq!(daemon.ctl(&["-o", "name", "why"]).out, "a-waiting\nbackoff\nfailed\nz\n");
+    let json: Snapshot =
+        serde_json::from_str(&daemon.ctl(&["-o", "json", "why", "z"]).out).unwrap();
+    let names: Vec<_> = json.services.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!(names, ["failed", "z"]);
+}
+
+#[test]
+fn why_has_no_more_to_say_than_that_all_is_well() {
+    let snapshot = Snapshot { boot_id: "b".into(), rev: 9, now_ms: 0, services: Vec::new() };
+    let body = refusal("unknown-service", "no service \"wbe\"", &["web"]);
+    let daemon = Daemon::start(&[
+        ("GET /v1/services ", 200, &serde_json::to_string(&snapshot).unwrap()),
+        ("GET /v1/services?match=wbe ", 404, &body),
+    ]);
+    assert_eq!(daemon.ctl(&["why"]).text(), "all is as wanted\n--- exit 0");
+    insta::assert_snapshot!(daemon.ctl(&["why", "wbe"]).text(), @r#"
+    --- stderr
+    error: no service "wbe"
+      did you mean "web"?
+    --- exit 1
+    "#);
+}
+
+fn why(code: &str, services: &[&str]) -> Why {
+    let services = services.iter().map(ToString::to_string).collect();
+    Why { code: code.into(), services, message: "the daemon's words".into() }
+}
+
+#[test]
 fn unknown_names_are_errors_for_people() {
     let body = refusal("unknown-service", "no service \"serach\"", &["search", "searchd"]);
     let daemon = Daemon::start(&[("POST /v1/operations ", 404, &body)]);
@@ -116,7 +185,7 @@ fn a_daemon_that_is_not_there_comes_with_a_hint() {
 
 #[test]
 fn later_verbs_are_known() {
-    for line in ["update", "-q tail -f x", "help graph", "why web"] {
+    for line in ["update", "-q tail -f x", "help graph", "blame web"] {
         let words: Vec<&str> = line.split(' ').collect();
         let outcome = ctl(&words);
         assert!(outcome.err.ends_with("\" is not supported yet\n"), "{line}: {outcome:?}");

@@ -7,7 +7,7 @@ use supervisor_engine::{
     DependencyKind, ExitSet, KillMode, Kind, ReloadHow, RestartPolicy, Signal, StopHow,
 };
 
-use super::super::{Console, Identity, LogFormat, NotifyAccess, ProbeCheck, Sink};
+use super::super::{Console, Identity, LogFormat, NotifyAccess, ProbeCheck, Readiness, Sink};
 use super::{load, load_text, options, service};
 
 #[test]
@@ -69,7 +69,7 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
         [("as", 1 << 30, 1 << 30), ("core", 0, most), ("cpu", 60, 60), ("nofile", 1024, 4096)]
     );
     assert_eq!(app.spec.start_timeout, Some(Duration::from_secs(30)));
-    let probe = app.probe.as_ref().expect("it has one");
+    let Some(Readiness::Probe(probe)) = &app.readiness else { panic!("it has one") };
     let ProbeCheck::Http { host, port, path, status, headers } = &probe.check else {
         panic!("another probe");
     };

@@ -17,7 +17,7 @@ use crate::process::fixture::{
     Extras, PLAIN, alone, argv, await_end, command, context, descriptors, is_root, null, output,
     read_all,
 };
-use crate::process::{Session, Stat, Stdin, next_zombie, sys};
+use crate::process::{Command, Session, Stat, Stdin, next_zombie, sys};
 
 /// A spawner as this kernel permits, and one as if it were old.
 fn spawners() -> [Spawner; 2] {
@@ -97,6 +97,32 @@ fn a_program_inherits_stdio_alone() {
         // 3 is the directory that `ls` itself reads.
         let text = output(&mut spawner, &["ls", "/proc/self/fd"], &context(), PLAIN);
         assert_eq!(text.expect("starts"), "0\n1\n2\n3\n");
+    }
+}
+
+#[test]
+fn a_program_gets_one_more_descriptor_under_its_number() {
+    let (argv, context) = (argv(&["sh", "-c", "echo there >&7; ls /proc/self/fd >&7"]), context());
+    for mut spawner in spawners() {
+        let (reader, writer) = pipe().expect("pipe");
+        let null = null();
+        let extra = Some((7, writer.as_fd()));
+        let child =
+            spawner.spawn(&Command { extra, ..command(&argv, &context, &null) }).expect("starts");
+        drop(writer);
+        assert_eq!(read_all(reader), "there\n0\n1\n2\n3\n7\n");
+        assert_eq!(await_end(&child), Exit::Code(0));
+        // Also where it has that number already.
+        let (reader, writer) = pipe().expect("pipe");
+        let number = writer.as_raw_fd();
+        let argv = ["sh", "-c", &format!("echo there >/proc/self/fd/{number}")];
+        let argv = argv.map(str::to_owned);
+        let extra = Some((number, writer.as_fd()));
+        let child =
+            spawner.spawn(&Command { extra, ..command(&argv, &context, &null) }).expect("starts");
+        drop(writer);
+        assert_eq!(read_all(reader), "there\n");
+        assert_eq!(await_end(&child), Exit::Code(0));
     }
 }
 

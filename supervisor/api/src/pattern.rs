@@ -1,7 +1,14 @@
-//! Shell patterns: `*`, `?`, `[a-z]`, `[!a]`.
+//! Shell patterns: `*`, `?` and `[…]`, in names of services and of files.
 
-/// Whether `pattern` matches the whole of `name`. A `[` without its `]` stands for itself.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+/// Whether a word is a pattern, not a name.
+pub fn is_pattern(word: &str) -> bool {
+    word.contains(['*', '?', '['])
+}
+
+/// Whether `pattern` matches the whole of `name` (`glob(7)`). A `[` without its `]` stands for itself.
+///
+/// Goes back to the last `*` only, so that no pattern takes more than quadratic time.
+pub fn matches(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
     let (mut rest, mut left) = (pattern.as_slice(), name.as_slice());
@@ -104,9 +111,14 @@ mod tests {
             ("?", "é"),
             ("[a-c]x", "bx"),
             ("[!a-c]x", "dx"),
+            ("[^a]x", "bx"),
             ("[]]", "]"),
+            ("[!]]", "a"),
             ("[a-]", "-"),
             ("[", "["),
+            ("[x", "[x"),
+            ("*a*b", "aab"),
+            ("*.toml", "a.toml"),
             ("w[eo]b@*", "web@1"),
         ] {
             assert!(matches(pattern, text), "{pattern} {text}");
@@ -118,10 +130,16 @@ mod tests {
             ("a*c", "abb"),
             ("[a-c]", "d"),
             ("[!a-c]", "a"),
+            ("[!]]", "]"),
+            ("*a*b", "xxaxxbc"),
+            ("*.toml", "a.tom"),
             ("ab", "a"),
-            ("a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
         ] {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
+    }
+    #[test]
+    fn a_hostile_pattern_takes_no_longer_than_others() {
+        assert!(!matches(&"*a".repeat(500), &"a".repeat(499)));
     }
 }
