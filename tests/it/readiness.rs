@@ -1,6 +1,6 @@
 //! When a service counts as up: probes, and the time that a start may take.
 
-use supervisor_api::State;
+use supervisor_api::{ItemResult, State};
 
 use crate::harness::{Daemon, free_port};
 
@@ -200,4 +200,38 @@ fn a_notify_service_that_ends_well_but_never_said_ready_has_failed() {
         command = "${FIXTURE} ${SERVICE} --exit 0""#,
     );
     assert_eq!(daemon.wait_state("app", State::Failed).why.code, "protocol");
+}
+
+#[test]
+fn a_service_counts_as_up_once_it_has_stayed_alive_for_its_settle_time() {
+    let daemon = Daemon::start(
+        r#"[service.app]
+        settle-time = "300ms"
+        command = "${FIXTURE} ${SERVICE}"
+        [service.after]
+        command = "${FIXTURE} ${SERVICE}"
+        requires = ["app"]"#,
+    );
+    daemon.wait_state("after", State::Running);
+    let (app, after) = (daemon.happened("start", "app"), daemon.happened("start", "after"));
+    let waited = after[0].time - app[0].time;
+    // The record is written by the process itself, some time after its start.
+    assert!(waited >= 150_000, "{waited} µs");
+}
+
+#[test]
+fn an_end_within_the_settle_time_is_a_failed_start() {
+    let daemon = Daemon::start(
+        r#"[defaults]
+        settle-time = "10min"
+        restart = "no"
+        [service.well]
+        command = "${FIXTURE} ${SERVICE} --exit 0"
+        [service.badly]
+        command = "${FIXTURE} ${SERVICE} --exit 7""#,
+    );
+    assert_eq!(daemon.wait_state("well", State::Failed).why.code, "settle-time");
+    assert_eq!(daemon.wait_state("badly", State::Failed).why.code, "exit");
+    let failed = daemon.operate("start", &["well"]);
+    assert_eq!(failed.items[0].result, Some(ItemResult::StartFailed), "{failed:?}");
 }

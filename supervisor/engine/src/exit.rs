@@ -74,6 +74,8 @@ pub enum Ending {
     Watchdog,
     /// The main process of a `notify` service ended well without having said `READY=1`.
     Protocol,
+    /// The main process ended well, like this, before its settle time was over.
+    Unsettled(Exit),
 }
 
 impl fmt::Display for Ending {
@@ -84,6 +86,7 @@ impl fmt::Display for Ending {
             Self::StartTimeout => f.write_str("not ready within its start timeout"),
             Self::Watchdog => f.write_str("watchdog timeout"),
             Self::Protocol => f.write_str("ended before it said READY=1"),
+            Self::Unsettled(exit) => write!(f, "ended before its settle time was over: {exit}"),
         }
     }
 }

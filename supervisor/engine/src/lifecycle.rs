@@ -68,7 +68,7 @@ impl Engine {
             Kind::Notify => StartPhase::Ready,
             Kind::Oneshot => StartPhase::Completion,
             Kind::Simple | Kind::Target if service.spec.probed => StartPhase::Probe,
-            Kind::Simple | Kind::Target => return self.come_up(id, Cause::Spawned, now),
+            Kind::Simple | Kind::Target => return self.stand(id, Cause::Spawned, now),
         };
         let deadline = starting.since.after(service.spec.start_timeout);
         let starting = Starting { deadline, phase, ..starting.clone() };
@@ -87,6 +87,20 @@ impl Engine {
             self.get_mut(id).starts.pop_back();
         }
         self.conclude(id, departure, now);
+    }
+
+    /// The service has shown that it is there: it is up, unless it has to prove that it stays.
+    fn stand(&mut self, id: ServiceId, cause: Cause, now: Moment) {
+        let service = self.get(id);
+        let State::Starting(starting) = &service.state else { return };
+        match service.spec.settles_for() {
+            None => self.come_up(id, cause, now),
+            Some(time) => {
+                let (phase, deadline) = (StartPhase::Settle, Some(now + time));
+                let starting = Starting { phase, deadline, ..starting.clone() };
+                self.enter(id, State::Starting(starting), cause, now);
+            }
+        }
     }
 
     /// The service is up.
@@ -109,7 +123,7 @@ impl Engine {
         if let State::Starting(starting) = &self.get(id).state
             && starting.phase == StartPhase::Probe
         {
-            self.come_up(id, Cause::Probed, now);
+            self.stand(id, Cause::Probed, now);
         }
     }
 
@@ -141,8 +155,9 @@ impl Engine {
                     StartPhase::Exec
                     | StartPhase::Ready
                     | StartPhase::Probe
-                    | StartPhase::Completion => {
-                        let ending = Some(Ending::Exited(exit));
+                    | StartPhase::Completion
+                    | StartPhase::Settle => {
+                        let ending = Some(self.ended_early(id, exit));
                         let commands = clean && phase == StartPhase::Completion;
                         self.wind_down(id, Departure { ending, commands, ..departure }, now);
                     }
@@ -289,7 +304,7 @@ impl Engine {
     fn on_ready(&mut self, id: ServiceId, now: Moment) {
         match &self.get(id).state {
             State::Starting(starting) if starting.phase == StartPhase::Ready => {
-                self.come_up(id, Cause::Ready, now);
+                self.stand(id, Cause::Ready, now);
             }
             State::Reloading(reloading) => match reloading.phase {
                 ReloadPhase::Announced => {
@@ -407,6 +422,8 @@ impl Engine {
                 watchdog.deadline = watchdog.deadline.max(to);
             }
             match state {
+                // Only time shows that it stays.
+                State::Starting(starting) if starting.phase == StartPhase::Settle => {}
                 State::Starting(starting) => later(&mut starting.deadline),
                 State::Reloading(reloading) => later(&mut reloading.deadline),
                 // How long the kernel may take is not for the service to say.
@@ -426,6 +443,9 @@ impl Engine {
     pub(crate) fn on_deadline(&mut self, id: ServiceId, now: Moment) {
         match &self.get(id).state {
             State::Starting(starting) => {
+                if starting.phase == StartPhase::Settle {
+                    return self.come_up(id, Cause::Settled, now);
+                }
                 let departure = Departure { ending: Some(Ending::StartTimeout), ..starting.into() };
                 self.wind_down(id, departure, now);
             }

@@ -152,9 +152,12 @@ impl Engine {
         let spec = &self.get(id).spec;
         match (spec.kind, what) {
             (Kind::Target, _) => Some(Duration::ZERO),
-            // Up as soon as its process is there.
-            (Kind::Simple, PlanKind::Start) if !spec.probed => Some(Duration::ZERO),
-            (Kind::Simple | Kind::Notify | Kind::Oneshot, PlanKind::Start) => spec.start_timeout,
+            (Kind::Simple | Kind::Notify | Kind::Oneshot, PlanKind::Start) => {
+                // One without a probe is there as soon as its process is.
+                let at_once = spec.kind == Kind::Simple && !spec.probed;
+                let proven = if at_once { Some(Duration::ZERO) } else { spec.start_timeout };
+                proven.map(|time| time.saturating_add(spec.settles_for().unwrap_or_default()))
+            }
             (Kind::Simple | Kind::Notify | Kind::Oneshot, PlanKind::Stop) => {
                 let state = &self.get(id).state;
                 let was_up = !matches!(state, State::Starting(_));

@@ -35,10 +35,11 @@ pub(crate) fn is_clean(exit: Exit, kind: Kind, spec: &RestartSpec) -> bool {
 /// What becomes of a service that ended like this, by itself.
 pub(crate) fn verdict(ending: &Ending, kind: Kind, spec: &RestartSpec) -> Verdict {
     let exit = match ending {
-        Ending::Exited(exit) => Some(*exit),
+        Ending::Exited(exit) | Ending::Unsettled(exit) => Some(*exit),
         Ending::SpawnFailed(_) | Ending::StartTimeout | Ending::Watchdog | Ending::Protocol => None,
     };
-    let clean = exit.is_some_and(|exit| is_clean(exit, kind, spec));
+    let failed = matches!(ending, Ending::Unsettled(_));
+    let clean = exit.is_some_and(|exit| is_clean(exit, kind, spec)) && !failed;
     let rest = if clean { Verdict::Rest } else { Verdict::Fail };
     if let Some(exit) = exit {
         if spec.prevent_exit.contains(exit) {
@@ -48,14 +49,17 @@ pub(crate) fn verdict(ending: &Ending, kind: Kind, spec: &RestartSpec) -> Verdic
             return Verdict::Restart;
         }
     }
-    let by_signal = matches!(exit, Some(Exit::Signal { .. })) && !clean;
-    let by_timeout = matches!(ending, Ending::StartTimeout | Ending::Watchdog | Ending::Protocol);
+    let by_signal = matches!(ending, Ending::Exited(Exit::Signal { .. })) && !clean;
+    let abnormal = match ending {
+        Ending::StartTimeout | Ending::Watchdog | Ending::Protocol | Ending::Unsettled(_) => true,
+        Ending::Exited(_) | Ending::SpawnFailed(_) => false,
+    };
     let restart = match spec.policy {
         RestartPolicy::No => false,
         RestartPolicy::Always => true,
         RestartPolicy::OnSuccess => clean,
         RestartPolicy::OnFailure => !clean,
-        RestartPolicy::OnAbnormal => by_signal || by_timeout,
+        RestartPolicy::OnAbnormal => by_signal || abnormal,
         RestartPolicy::OnAbort => by_signal,
         RestartPolicy::OnWatchdog => matches!(ending, Ending::Watchdog),
     };
@@ -116,6 +120,7 @@ mod tests {
             (signal(Signal::TERM, true), [0, 1, 0, 1, 1, 1, 0], false),
             (Ending::StartTimeout, [0, 1, 0, 1, 1, 0, 0], false),
             (Ending::Protocol, [0, 1, 0, 1, 1, 0, 0], false),
+            (Ending::Unsettled(Exit::Code(0)), [0, 1, 0, 1, 1, 0, 0], false),
             (Ending::Watchdog, [0, 1, 0, 1, 1, 0, 1], false),
         ] {
             for (policy, restart) in policies.into_iter().zip(restarts) {

@@ -21,6 +21,9 @@ pub struct ServiceSpec {
     pub remain_after_exit: bool,
     /// Longest time from spawn to up.
     pub start_timeout: Option<Duration>,
+    /// How long it must stay alive, once it has shown that it is there, before it counts as up. Zero
+    /// is not at all. Not for a oneshot, which is up by its end.
+    pub settle_time: Duration,
     /// How it is stopped.
     pub stop: StopSpec,
     /// When it is started again.
@@ -43,6 +46,7 @@ impl ServiceSpec {
             enabled: true,
             probed: false,
             remain_after_exit: oneshot,
+            settle_time: Duration::ZERO,
             start_timeout: (!oneshot).then_some(Duration::from_secs(90)),
             stop: StopSpec::default(),
             restart: RestartSpec {
@@ -53,6 +57,15 @@ impl ServiceSpec {
             reload: None,
             dependencies: Vec::new(),
         }
+    }
+
+    /// How long it must stay alive before it counts as up, if that makes a difference for its kind.
+    pub(crate) fn settles_for(&self) -> Option<Duration> {
+        let lives_on = match self.kind {
+            Kind::Simple | Kind::Notify => true,
+            Kind::Target | Kind::Oneshot => false,
+        };
+        Some(self.settle_time).filter(|time| lives_on && !time.is_zero())
     }
 }
 

@@ -37,7 +37,8 @@ pub struct Starting {
     pub invocation: Invocation,
     /// When its spawn was asked for.
     pub since: Moment,
-    /// When it has taken too long; counted from `since`, armed once its process is there.
+    /// When it has taken too long; counted from `since`, armed once its process is there. While it
+    /// settles: when it has done so.
     pub deadline: Option<Moment>,
     /// The watchdog period that it has asked for by `WATCHDOG_USEC=`; zero is none at all.
     pub watchdog: Option<std::time::Duration>,
@@ -56,6 +57,8 @@ pub enum StartPhase {
     Probe,
     /// The end of its process.
     Completion,
+    /// That it has stayed alive for its settle time.
+    Settle,
 }
 
 /// Data of [`State::Running`].

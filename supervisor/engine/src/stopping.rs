@@ -77,7 +77,11 @@ impl Engine {
     pub(crate) fn begin_stop(&mut self, id: ServiceId, now: Moment) {
         let service = self.get(id);
         let departure = match &service.state {
-            State::Starting(starting) => starting.into(),
+            State::Starting(starting) => {
+                // One that settles does its work already, and may have to put it in order.
+                let commands = starting.phase == StartPhase::Settle;
+                Departure { commands, ..starting.into() }
+            }
             State::Running(running) | State::Reloading(Reloading { running, .. }) => {
                 let Some(invocation) = running.invocation else {
                     return self.rest_target(id, now);
@@ -437,9 +441,23 @@ impl Engine {
             Goal::Up => {
                 // One that said STOPPING=1 and went has ended by itself as well.
                 let exit = departure.main.unwrap_or(Exit::Unknown);
-                let ending = ending.unwrap_or(Ending::Exited(exit));
+                let ending = ending.unwrap_or_else(|| match departure.up {
+                    Some(_) => Ending::Exited(exit),
+                    None => self.ended_early(id, exit),
+                });
                 self.end_by_itself(id, ending, exit, departure.up, run, now);
             }
+        }
+    }
+
+    /// Why an invocation is over whose main process ended by itself before it was up.
+    pub(crate) fn ended_early(&self, id: ServiceId, exit: Exit) -> Ending {
+        let spec = &self.get(id).spec;
+        let clean = restart::is_clean(exit, spec.kind, &spec.restart);
+        if clean && spec.settles_for().is_some() {
+            Ending::Unsettled(exit)
+        } else {
+            Ending::Exited(exit)
         }
     }
 

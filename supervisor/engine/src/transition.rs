@@ -41,6 +41,8 @@ pub enum Cause {
     Ready,
     /// Its probe succeeded.
     Probed,
+    /// It has stayed alive for its settle time.
+    Settled,
     /// Its process has done its work.
     Completed(Exit),
     /// It reads its configuration again.

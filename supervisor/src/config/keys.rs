@@ -79,7 +79,6 @@ pub(super) const SERVICE: &[(&str, Later)] = &[
     ("post-start", Later::Commands),
     ("post-stop", Later::Commands),
     ("condition", Later::Commands),
-    ("settle-time", Later::Duration(Some(Duration::ZERO))),
     (
         "liveness-probe",
         Later::Table(&[
@@ -149,6 +148,7 @@ pub(super) const NEEDS_COMMAND: &[&str] = &[
     "limits",
     "stdin",
     "readiness-probe",
+    "settle-time",
     "watchdog",
     "notify-access",
     "stop-command",

@@ -118,6 +118,9 @@ impl Workshop<'_> {
         if let Some(timeout) = start_timeout(reader) {
             spec.start_timeout = timeout;
         }
+        if let Some(time) = reader.finite("settle-time") {
+            spec.settle_time = time;
+        }
         let stop = stop::read(reader);
         spec.stop = stop.spec;
         spec.restart = restart::read(reader, spec.restart);

@@ -9,7 +9,8 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::Pid;
 use supervisor_api::{Report, ReportService};
 use supervisor_engine::{
-    Cause, Ending, FailReason, Moment, OperationId, Request, Run, ServiceId, Status, Transition,
+    Cause, Ending, Exit, FailReason, Moment, OperationId, Request, Run, ServiceId, Status,
+    Transition,
 };
 use tokio::sync::oneshot;
 
@@ -205,6 +206,8 @@ fn exit_status(last: Option<&Run>) -> u8 {
     const NOT_RUN: u8 = 126;
     let Some(run) = last else { return 1 };
     match (run.exit, &run.ending) {
+        // It ended well, but too early: that is no success.
+        (Some(Exit::Code(0)), Some(Ending::Protocol | Ending::Unsettled(_))) => 1,
         (Some(exit), _) => exit.shell_status(),
         (None, Some(Ending::SpawnFailed(error))) if error.errno == libc::ENOENT => NOT_FOUND,
         (None, Some(Ending::SpawnFailed(_))) => NOT_RUN,
@@ -214,7 +217,7 @@ fn exit_status(last: Option<&Run>) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use supervisor_engine::{Exit, Invocation, Signal, SpawnError};
+    use supervisor_engine::{Invocation, Signal, SpawnError};
 
     use super::*;
 
@@ -242,6 +245,7 @@ mod tests {
         for (run, status) in [
             (run(Some(Exit::Code(0)), None), 0),
             (run(Some(Exit::Code(7)), None), 7),
+            (run(Some(Exit::Code(0)), Some(Ending::Unsettled(Exit::Code(0)))), 1),
             (run(Some(killed), Some(Ending::StartTimeout)), 137),
             (run(Some(Exit::Unknown), None), 1),
             (not_spawned(libc::ENOENT), 127),

@@ -144,6 +144,7 @@ pub(crate) fn cause(engine: &Engine, cause: &Cause) -> String {
         Cause::Spawned => "process started".to_owned(),
         Cause::Ready => "said READY=1".to_owned(),
         Cause::Probed => "its probe succeeded".to_owned(),
+        Cause::Settled => "stayed alive for its settle time".to_owned(),
         Cause::Completed(exit) => format!("done: {exit}"),
         Cause::Reload => "reloads".to_owned(),
         Cause::Reloaded => "reloaded".to_owned(),
@@ -164,6 +165,7 @@ const fn ending_code(ending: &Ending) -> &'static str {
         Ending::StartTimeout => "start-timeout",
         Ending::Watchdog => "watchdog",
         Ending::Protocol => "protocol",
+        Ending::Unsettled(_) => "settle-time",
     }
 }
 
@@ -202,6 +204,7 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
                 StartPhase::Ready => "waits for READY=1",
                 StartPhase::Probe => "waits for its readiness probe",
                 StartPhase::Completion => "waits for its process to end",
+                StartPhase::Settle => "has to stay alive for its settle time",
             }
             .to_owned(),
         ),

@@ -59,6 +59,7 @@ fn name(cause: &Cause) -> &'static str {
         Cause::Spawned => "spawned",
         Cause::Ready => "ready",
         Cause::Probed => "probed",
+        Cause::Settled => "settled",
         Cause::Completed(_) => "completed",
         Cause::Reload => "reload",
         Cause::Reloaded => "reloaded",

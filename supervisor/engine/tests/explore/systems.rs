@@ -17,6 +17,15 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
         ("simple", spec(Kind::Simple, |_| {})),
         ("never again", spec(Kind::Simple, |spec| spec.restart.policy = RestartPolicy::No)),
         ("probed", spec(Kind::Simple, |spec| spec.probed = true)),
+        ("settling", spec(Kind::Notify, |spec| spec.settle_time = 2 * SECOND)),
+        (
+            "settling, probed, stop command",
+            spec(Kind::Simple, |spec| {
+                spec.probed = true;
+                spec.settle_time = 2 * SECOND;
+                spec.stop.steps.insert(0, command(0));
+            }),
+        ),
         ("remaining", spec(Kind::Simple, |spec| spec.remain_after_exit = true)),
         (
             "always, two starts at most",

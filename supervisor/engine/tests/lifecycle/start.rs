@@ -1,11 +1,13 @@
 //! The way of one service up, and how it can fail.
 
 use supervisor_engine::{
-    Cause, Ending, Exit, FailReason, Notification, Outcome, Report, Signal, StartPhase, State,
-    Status, StopCause, Why,
+    Cause, Ending, Exit, FailReason, Notification, Outcome, ReloadHow, ReloadSpec, Report, Signal,
+    StartPhase, State, Status, StopCause, Why,
 };
 
-use crate::case::{Case, error, notify, oneshot, secs, simple, target};
+use crate::case::{
+    Case, Spec, command, error, millis, notify, oneshot, secs, signal, simple, target,
+};
 
 #[test]
 fn a_simple_service_is_up_once_its_process_is_there() {
@@ -134,7 +136,7 @@ fn a_process_that_cannot_be_started_is_a_failed_start() {
 fn a_service_that_is_not_up_in_time_is_stopped_without_its_stop_commands() {
     let spec = notify("db").with(|spec| {
         spec.restart.policy = never();
-        spec.stop.steps.insert(0, crate::case::command(0, 30));
+        spec.stop.steps.insert(0, command(0, 30));
     });
     let mut case = Case::of([spec]);
     case.start("db");
@@ -259,4 +261,85 @@ fn never() -> supervisor_engine::RestartPolicy {
 
 fn said() -> Notification {
     Notification::default()
+}
+
+#[test]
+fn a_service_that_settles_is_up_once_it_has_stayed_alive_long_enough() {
+    let settling = |spec: Spec| spec.with(|spec| spec.settle_time = secs(3));
+    for spec in [simple("app"), notify("app"), simple("app").with(|spec| spec.probed = true)] {
+        let mut case = Case::of([settling(spec), simple("web").requires("app")]);
+        let start = case.start("web");
+        case.after(secs(50));
+        case.comes_up("app");
+        case.after(millis(2_999));
+        assert_eq!(case.engine.why(case.id("app")), Why::Starting(StartPhase::Settle));
+        case.is("web", Status::Waiting);
+        case.after(millis(1));
+        case.is("app", Status::Running);
+        case.spawned("web");
+        case.came_to(start, "app", &Outcome::Started);
+        let causes: Vec<_> = case.transitions.iter().map(|change| &change.cause).collect();
+        assert!(causes.contains(&&Cause::Settled));
+    }
+}
+
+#[test]
+fn an_end_within_the_settle_time_is_a_failed_start() {
+    let settling = simple("app").with(|spec| {
+        spec.settle_time = secs(3);
+        spec.remain_after_exit = true;
+    });
+    let mut case = Case::of([settling]);
+    let start = case.start("app");
+    case.spawned("app");
+    case.after(secs(2));
+    case.exits("app", 0);
+    case.is("app", Status::Backoff);
+    let reason = FailReason::Ended(Ending::Unsettled(Exit::Code(0)));
+    case.came_to(start, "app", &Outcome::Failed(reason));
+    case.after(millis(100));
+    case.spawned("app");
+    case.dies("app", Signal::ABRT);
+    let last = case.transitions.last().expect("something changed");
+    let exit = Exit::Signal { signal: Signal::ABRT, core: false };
+    assert_eq!(last.cause, Cause::Ended(Ending::Exited(exit)));
+}
+
+#[test]
+fn an_announced_end_within_the_settle_time_is_a_failed_start_too() {
+    let mut case = Case::of([notify("app").with(|spec| spec.settle_time = secs(3))]);
+    case.start("app");
+    case.comes_up("app");
+    case.says("app", "STOPPING");
+    case.exits("app", 0);
+    case.is("app", Status::Backoff);
+}
+
+#[test]
+fn a_stop_within_the_settle_time_runs_the_stop_command() {
+    let settling = simple("app").with(|spec| spec.settle_time = secs(3));
+    let mut case = Case::of([settling.stops_by([command(0, 9), signal(Signal::TERM, 9)])]);
+    case.start("app");
+    case.spawned("app");
+    case.stop("app");
+    case.does(["app spawn", "app stop-command 0"]);
+    case.command_exits("app", 0);
+    case.exits("app", 0);
+    case.is("app", Status::Stopped);
+}
+
+#[test]
+fn a_reload_waits_for_the_end_of_the_settle_time() {
+    let reload = ReloadSpec { how: ReloadHow::Signal(Signal::HUP), timeout: None };
+    let mut case = Case::of([notify("app").with(|spec| {
+        spec.settle_time = secs(3);
+        spec.reload = Some(reload);
+    })]);
+    case.start("app");
+    case.comes_up("app");
+    case.reload("app");
+    case.notifies("app", |message| message.extend = Some(secs(30)));
+    case.does(["app spawn"]);
+    case.after(secs(3));
+    case.does(["app HUP main"]);
 }

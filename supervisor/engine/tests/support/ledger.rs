@@ -44,6 +44,8 @@ pub(crate) struct Account {
     pub(crate) starts: u32,
     /// Whether the live invocation was sent `KILL`.
     killed: bool,
+    /// When it did what its kind counts as being up.
+    proven: Moment,
     /// Whether it has ended by itself in the present input.
     died: bool,
     /// What was wanted of it after the input before.
@@ -85,6 +87,7 @@ impl Ledger {
             stuck: false,
             starts: 0,
             killed: false,
+            proven: Moment::default(),
             died: false,
             goal: service.goal(),
         });
@@ -136,8 +139,16 @@ impl Ledger {
     }
 
     /// Takes note of what is about to be reported. Only for the live invocation.
-    pub(crate) fn reported(&mut self, id: ServiceId, spec: &ServiceSpec, report: &Report) {
-        let Some(now) = &mut self.accounts[id.index()].execution else { return };
+    pub(crate) fn reported(
+        &mut self,
+        id: ServiceId,
+        spec: &ServiceSpec,
+        report: &Report,
+        at: Moment,
+    ) {
+        let account = &mut self.accounts[id.index()];
+        let Some(now) = &mut account.execution else { return };
+        let was_proven = now.proven;
         match report {
             Report::Spawned => {
                 now.main = Main::Alive;
@@ -162,6 +173,9 @@ impl Ledger {
                 now.proven |= now.probe;
                 now.probe = false;
             }
+        }
+        if now.proven && !was_proven {
+            account.proven = at;
         }
     }
 
@@ -240,7 +254,12 @@ impl Ledger {
         if stops && !self.overdue {
             self.check_stop(id, engine)?;
         }
+        let spec = engine.service(id).spec();
         let account = &mut self.accounts[id.index()];
+        if change.from == Status::Starting && change.to == Status::Running {
+            let settled = change.at - account.proven >= spec.settle_time;
+            rule(settled, "nothing is up before its settle time is over")?;
+        }
         account.status = change.to;
         account.up = match change.to {
             Status::Running | Status::Reloading => true,

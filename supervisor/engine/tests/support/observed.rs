@@ -46,7 +46,7 @@ impl Observed {
             return Err("only what lives has news".to_owned());
         };
         let invocation = execution.invocation;
-        self.ledger.reported(id, self.engine.service(id).spec(), &report);
+        self.ledger.reported(id, self.engine.service(id).spec(), &report, self.now);
         self.engine.report(invocation, report, self.now);
         self.settle()
     }

@@ -69,6 +69,7 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
         [("as", 1 << 30, 1 << 30), ("core", 0, most), ("cpu", 60, 60), ("nofile", 1024, 4096)]
     );
     assert_eq!(app.spec.start_timeout, Some(Duration::from_secs(30)));
+    assert_eq!(app.spec.settle_time, Duration::from_millis(1500));
     let Some(Readiness::Probe(probe)) = &app.readiness else { panic!("it has one") };
     let ProbeCheck::Http { host, port, path, status, headers } = &probe.check else {
         panic!("another probe");
@@ -174,7 +175,6 @@ fn what_is_not_supported_yet_may_be_set_to_off() {
         cgroup = {}
         pre-start = []
         condition = []
-        settle-time = "0ms"
         fd-store-max = 0
         fd-store-preserve = "restart"
         runtime-max = "infinity"
