@@ -224,3 +224,19 @@ fn what_fails_during_a_shutdown_decides_nothing() {
     daemon.wait_record("start", "app", 1);
     assert_eq!(daemon.terminate(), 0);
 }
+
+#[test]
+fn a_service_that_is_up_for_too_long_is_stopped_and_restarted() {
+    let daemon = app("", "runtime-max = \"100ms\"\nstop-signal = \"INT\"");
+    daemon.wait_record("start", "app", 2);
+    assert_eq!(daemon.happened("signal", "app")[0].detail, "INT");
+    let first = daemon.detail("app").runs.pop().unwrap();
+    assert_eq!(first.reason, "up for longer than its runtime-max");
+    assert!(first.lasted_ms >= 100, "{first:?}");
+}
+
+#[test]
+fn a_service_that_is_up_for_too_long_and_is_not_to_be_restarted_has_failed() {
+    let daemon = app("", "runtime-max = \"100ms\"\nrestart = \"no\"");
+    assert_eq!(daemon.wait_state("app", State::Failed).why.code, "runtime-max");
+}

@@ -70,6 +70,8 @@ pub enum Ending {
     SpawnFailed(SpawnError),
     /// It was not up within `start-timeout`.
     StartTimeout,
+    /// It was up for longer than `runtime-max`.
+    RuntimeMax,
     /// `WATCHDOG=1` did not come in time, or the service asked for it by `WATCHDOG=trigger`.
     Watchdog,
     /// The main process of a `notify` service ended well without having said `READY=1`.
@@ -84,6 +86,7 @@ impl fmt::Display for Ending {
             Self::Exited(exit) => exit.fmt(f),
             Self::SpawnFailed(error) => f.write_str(&error.message),
             Self::StartTimeout => f.write_str("not ready within its start timeout"),
+            Self::RuntimeMax => f.write_str("up for longer than its runtime-max"),
             Self::Watchdog => f.write_str("watchdog timeout"),
             Self::Protocol => f.write_str("ended before it said READY=1"),
             Self::Unsettled(exit) => write!(f, "ended before its settle time was over: {exit}"),

@@ -23,7 +23,8 @@ impl Engine {
     /// Starts a service whose turn it is.
     pub(crate) fn start(&mut self, id: ServiceId, now: Moment) {
         if self.get(id).spec.kind == Kind::Target {
-            let running = Running { invocation: None, started: now, up: now, watchdog: None };
+            let running =
+                Running { invocation: None, started: now, up: now, watchdog: None, expires: None };
             self.enter(id, State::Running(running), Cause::DependenciesUp, now);
             return;
         }
@@ -114,6 +115,7 @@ impl Engine {
             started: starting.since,
             up: now,
             watchdog,
+            expires: now.after(service.spec.runtime_max),
         };
         self.enter(id, State::Running(running), cause, now);
         self.reload_if_asked(id, now);
@@ -425,13 +427,13 @@ impl Engine {
                 // Only time shows that it stays.
                 State::Starting(starting) if starting.phase == StartPhase::Settle => {}
                 State::Starting(starting) => later(&mut starting.deadline),
+                State::Running(running) => later(&mut running.expires),
                 State::Reloading(reloading) => later(&mut reloading.deadline),
                 // How long the kernel may take is not for the service to say.
                 State::Stopping(stopping) if stopping.step == Step::Kill => {}
                 State::Stopping(stopping) => later(&mut stopping.deadline),
                 State::Stopped(_)
                 | State::Waiting
-                | State::Running(_)
                 | State::Backoff(_)
                 | State::Exited(_)
                 | State::Failed(_) => {}
@@ -449,10 +451,13 @@ impl Engine {
                 let departure = Departure { ending: Some(Ending::StartTimeout), ..starting.into() };
                 self.wind_down(id, departure, now);
             }
+            State::Running(running) if running.is_over(now) => self.on_runtime_over(id, now),
             State::Running(_) => self.on_watchdog_missed(id, now),
             State::Reloading(reloading) => {
                 if reloading.deadline.is_some_and(|deadline| deadline <= now) {
                     self.on_reload_timeout(id, now);
+                } else if reloading.running.is_over(now) {
+                    self.on_runtime_over(id, now);
                 } else {
                     self.on_watchdog_missed(id, now);
                 }
@@ -480,6 +485,23 @@ impl Engine {
                 self.end_reload(id, &Outcome::ReloadTimeout, Cause::ReloadTimeout, now);
             }
         }
+    }
+
+    /// It was up for as long as it may be: it is stopped as by request, and then restarted or not as
+    /// after every timeout.
+    fn on_runtime_over(&mut self, id: ServiceId, now: Moment) {
+        let state = &self.get(id).state;
+        let (State::Running(running) | State::Reloading(Reloading { running, .. })) = state else {
+            return;
+        };
+        let Some(invocation) = running.invocation else { return };
+        let departure = Departure {
+            ending: Some(Ending::RuntimeMax),
+            control: is_reload_command(state),
+            commands: true,
+            ..Departure::new(invocation, running)
+        };
+        self.wind_down(id, departure, now);
     }
 
     fn on_watchdog_missed(&mut self, id: ServiceId, now: Moment) {
@@ -522,6 +544,12 @@ impl Engine {
             | State::Failed(_) => return,
         };
         self.depart(id, departure, Step::Announced, now);
+    }
+}
+
+impl Running {
+    fn is_over(&self, now: Moment) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
     }
 }
 

@@ -36,7 +36,11 @@ pub(crate) fn is_clean(exit: Exit, kind: Kind, spec: &RestartSpec) -> bool {
 pub(crate) fn verdict(ending: &Ending, kind: Kind, spec: &RestartSpec) -> Verdict {
     let exit = match ending {
         Ending::Exited(exit) | Ending::Unsettled(exit) => Some(*exit),
-        Ending::SpawnFailed(_) | Ending::StartTimeout | Ending::Watchdog | Ending::Protocol => None,
+        Ending::SpawnFailed(_)
+        | Ending::StartTimeout
+        | Ending::RuntimeMax
+        | Ending::Watchdog
+        | Ending::Protocol => None,
     };
     let failed = matches!(ending, Ending::Unsettled(_));
     let clean = exit.is_some_and(|exit| is_clean(exit, kind, spec)) && !failed;
@@ -51,7 +55,11 @@ pub(crate) fn verdict(ending: &Ending, kind: Kind, spec: &RestartSpec) -> Verdic
     }
     let by_signal = matches!(ending, Ending::Exited(Exit::Signal { .. })) && !clean;
     let abnormal = match ending {
-        Ending::StartTimeout | Ending::Watchdog | Ending::Protocol | Ending::Unsettled(_) => true,
+        Ending::StartTimeout
+        | Ending::RuntimeMax
+        | Ending::Watchdog
+        | Ending::Protocol
+        | Ending::Unsettled(_) => true,
         Ending::Exited(_) | Ending::SpawnFailed(_) => false,
     };
     let restart = match spec.policy {
@@ -119,6 +127,7 @@ mod tests {
             (signal(Signal::KILL, false), [0, 1, 0, 1, 1, 1, 0], false),
             (signal(Signal::TERM, true), [0, 1, 0, 1, 1, 1, 0], false),
             (Ending::StartTimeout, [0, 1, 0, 1, 1, 0, 0], false),
+            (Ending::RuntimeMax, [0, 1, 0, 1, 1, 0, 0], false),
             (Ending::Protocol, [0, 1, 0, 1, 1, 0, 0], false),
             (Ending::Unsettled(Exit::Code(0)), [0, 1, 0, 1, 1, 0, 0], false),
             (Ending::Watchdog, [0, 1, 0, 1, 1, 0, 1], false),

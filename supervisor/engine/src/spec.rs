@@ -24,6 +24,8 @@ pub struct ServiceSpec {
     /// How long it must stay alive, once it has shown that it is there, before it counts as up. Zero
     /// is not at all. Not for a oneshot, which is up by its end.
     pub settle_time: Duration,
+    /// Longest time that it may be up, across reloads.
+    pub runtime_max: Option<Duration>,
     /// How it is stopped.
     pub stop: StopSpec,
     /// When it is started again.
@@ -48,6 +50,7 @@ impl ServiceSpec {
             remain_after_exit: oneshot,
             settle_time: Duration::ZERO,
             start_timeout: (!oneshot).then_some(Duration::from_secs(90)),
+            runtime_max: None,
             stop: StopSpec::default(),
             restart: RestartSpec {
                 policy: if oneshot { RestartPolicy::No } else { RestartPolicy::OnFailure },

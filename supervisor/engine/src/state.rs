@@ -72,6 +72,8 @@ pub struct Running {
     pub up: Moment,
     /// The watchdog, if it is armed.
     pub watchdog: Option<Watchdog>,
+    /// When it has been up for too long.
+    pub expires: Option<Moment>,
 }
 
 /// An armed watchdog.
@@ -287,10 +289,9 @@ impl State {
     pub fn deadline(&self) -> Option<Moment> {
         match self {
             Self::Starting(starting) => starting.deadline,
-            Self::Running(running) => running.watchdog.map(|watchdog| watchdog.deadline),
+            Self::Running(running) => running.deadline(),
             Self::Reloading(reloading) => {
-                let watchdog = reloading.running.watchdog.map(|watchdog| watchdog.deadline);
-                reloading.deadline.into_iter().chain(watchdog).min()
+                reloading.deadline.into_iter().chain(reloading.running.deadline()).min()
             }
             Self::Stopping(stopping) => stopping.deadline,
             Self::Backoff(backoff) => Some(backoff.until),
@@ -350,6 +351,14 @@ impl State {
             | Self::Stopping(_)
             | Self::Backoff(_) => false,
         }
+    }
+}
+
+impl Running {
+    /// When its watchdog or its time is over, whichever comes first.
+    fn deadline(&self) -> Option<Moment> {
+        let watchdog = self.watchdog.map(|watchdog| watchdog.deadline);
+        watchdog.into_iter().chain(self.expires).min()
     }
 }
 

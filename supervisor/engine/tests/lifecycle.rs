@@ -12,6 +12,8 @@ mod operation;
 mod reload;
 #[path = "lifecycle/restart.rs"]
 mod restart;
+#[path = "lifecycle/runtime.rs"]
+mod runtime;
 #[path = "lifecycle/shutdown.rs"]
 mod shutdown;
 #[path = "lifecycle/start.rs"]

@@ -121,6 +121,7 @@ impl Workshop<'_> {
         if let Some(time) = reader.finite("settle-time") {
             spec.settle_time = time;
         }
+        spec.runtime_max = runtime_max(reader);
         let stop = stop::read(reader);
         spec.stop = stop.spec;
         spec.restart = restart::read(reader, spec.restart);
@@ -328,6 +329,16 @@ fn start_timeout(reader: &Reader<'_>) -> Option<Option<Duration>> {
         return reader.decoder.bad(node.place, bad);
     }
     Some(timeout)
+}
+
+fn runtime_max(reader: &Reader<'_>) -> Option<Duration> {
+    let node = reader.node("runtime-max")?;
+    let longest = reader.decoder.duration(node)?;
+    if longest.is_some_and(|longest| longest.is_zero()) {
+        let bad = Bad::new("a service that is up runs for some time");
+        return reader.decoder.bad(node.place, bad.hint(r#"for no limit write "infinity""#));
+    }
+    longest
 }
 
 /// `watchdog = "0s"` and `"infinity"` mean none.

@@ -163,6 +163,7 @@ const fn ending_code(ending: &Ending) -> &'static str {
         Ending::Exited(_) => "exit",
         Ending::SpawnFailed(_) => "spawn",
         Ending::StartTimeout => "start-timeout",
+        Ending::RuntimeMax => "runtime-max",
         Ending::Watchdog => "watchdog",
         Ending::Protocol => "protocol",
         Ending::Unsettled(_) => "settle-time",

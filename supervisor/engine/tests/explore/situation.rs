@@ -74,6 +74,7 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
             watchdog.deadline = shift(watchdog.deadline);
             watchdog
         }),
+        expires: running.expires.map(shift),
     };
     match state {
         State::Starting(starting) => State::Starting(Starting {

@@ -26,6 +26,13 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
                 spec.stop.steps.insert(0, command(0));
             }),
         ),
+        (
+            "at most so long, reload command",
+            spec(Kind::Notify, |spec| {
+                spec.runtime_max = Some(3 * SECOND);
+                spec.reload = reload(ReloadHow::Command);
+            }),
+        ),
         ("remaining", spec(Kind::Simple, |spec| spec.remain_after_exit = true)),
         (
             "always, two starts at most",

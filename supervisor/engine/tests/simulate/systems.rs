@@ -60,6 +60,7 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
     if dice.percent(20) {
         spec.settle_time = dice.millis(0, 3_000);
     }
+    spec.runtime_max = dice.percent(10).then(|| dice.millis(1, 20_000));
     let endless = dice.percent(if kind == Kind::Oneshot { 50 } else { 10 });
     spec.start_timeout = (!endless).then(|| dice.millis(100, 20_000));
     spec.stop.steps = (0..dice.below(4)).map(|_| step(dice)).collect();

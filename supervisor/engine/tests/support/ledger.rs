@@ -46,6 +46,10 @@ pub(crate) struct Account {
     killed: bool,
     /// When it did what its kind counts as being up.
     proven: Moment,
+    /// When it came up.
+    risen: Moment,
+    /// Whether the live invocation has asked for more time.
+    extended: bool,
     /// Whether it has ended by itself in the present input.
     died: bool,
     /// What was wanted of it after the input before.
@@ -88,6 +92,8 @@ impl Ledger {
             starts: 0,
             killed: false,
             proven: Moment::default(),
+            risen: Moment::default(),
+            extended: false,
             died: false,
             goal: service.goal(),
         });
@@ -167,6 +173,7 @@ impl Ledger {
             Report::ControlFailed(_) => now.control = false,
             Report::SpawnFailed(_) | Report::Emptied => now.main = Main::Gone { others: false },
             Report::Notified(message) => {
+                account.extended |= message.extend.is_some();
                 now.proven |= message.ready && !message.stopping && spec.kind == Kind::Notify;
             }
             Report::ProbeSucceeded => {
@@ -188,6 +195,7 @@ impl Ledger {
             self.highest = action.invocation;
             account.starts += 1;
             account.killed = false;
+            account.extended = false;
             account.execution = Some(Execution {
                 invocation: action.invocation,
                 main: Main::Ordered,
@@ -259,6 +267,7 @@ impl Ledger {
         if change.from == Status::Starting && change.to == Status::Running {
             let settled = change.at - account.proven >= spec.settle_time;
             rule(settled, "nothing is up before its settle time is over")?;
+            account.risen = change.at;
         }
         account.status = change.to;
         account.up = match change.to {
@@ -367,7 +376,7 @@ impl Ledger {
     }
 
     /// What holds between two inputs, whatever happened.
-    pub(crate) fn check(&mut self, engine: &Engine, now: Moment) -> Verdict {
+    pub(crate) fn check(&mut self, engine: &Engine, time: Moment) -> Verdict {
         self.asked = Asked::Nothing;
         let mut earliest: Option<Moment> = None;
         for (id, service) in engine.services() {
@@ -384,6 +393,9 @@ impl Ledger {
             {
                 rule(now.main == Main::Alive, "what runs has a main process")?;
                 rule(now.proven, "up is what has shown it")?;
+                let longest = service.spec().runtime_max.filter(|_| !account.extended);
+                let expires = longest.map(|longest| account.risen + longest);
+                rule(expires.is_none_or(|at| at > time), "nothing is up for longer than it may")?;
             }
             let may_kill = service.spec().stop.send_sigkill;
             rule(!account.stuck || account.killed || !may_kill, "stuck is what survived KILL")?;
@@ -402,7 +414,7 @@ impl Ledger {
         let expected = earliest.into_iter().chain(shutdown).min();
         let armed = engine.poll_timeout().map(|wake| wake.at);
         rule(armed == expected, "the next timeout is the earliest of all deadlines")?;
-        rule(armed.is_none_or(|at| at > now), "no deadline is left in the past")
+        rule(armed.is_none_or(|at| at > time), "no deadline is left in the past")
     }
 }
 

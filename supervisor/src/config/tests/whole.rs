@@ -70,6 +70,7 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
     );
     assert_eq!(app.spec.start_timeout, Some(Duration::from_secs(30)));
     assert_eq!(app.spec.settle_time, Duration::from_millis(1500));
+    assert_eq!(app.spec.runtime_max, Some(Duration::from_hours(24)));
     let Some(Readiness::Probe(probe)) = &app.readiness else { panic!("it has one") };
     let ProbeCheck::Http { host, port, path, status, headers } = &probe.check else {
         panic!("another probe");
@@ -177,7 +178,6 @@ fn what_is_not_supported_yet_may_be_set_to_off() {
         condition = []
         fd-store-max = 0
         fd-store-preserve = "restart"
-        runtime-max = "infinity"
         stop-modes = {}
         drain = "0s"
         final-signal = "SIGKILL"
