@@ -217,3 +217,35 @@ fn a_stopped_service_that_finishes_slowly_is_shown_as_stopping_with_its_deadline
     daemon.open("gate");
     daemon.wait_state("app", State::Stopped);
 }
+
+fn signals(daemon: &Daemon) -> Vec<String> {
+    daemon.happened("signal", "app").into_iter().map(|seen| seen.detail).collect()
+}
+
+#[test]
+fn a_restart_may_have_a_signal_of_its_own() {
+    let daemon = app("restart-signal = \"INT\"", "");
+    assert!(daemon.operate("restart", &["app"]).ok);
+    assert_eq!(signals(&daemon), ["INT"]);
+    stop(&daemon);
+    assert_eq!(signals(&daemon), ["INT", "TERM"]);
+}
+
+#[test]
+fn another_signal_may_come_instead_of_kill() {
+    let daemon = app("stop-timeout = \"50ms\"\nfinal-signal = \"QUIT\"", "--ignore TERM");
+    assert_eq!(steps(&stop(&daemon)), [("signal TERM", "timeout"), ("signal QUIT", "gone")]);
+    assert_eq!(signals(&daemon), ["TERM", "QUIT"]);
+}
+
+#[test]
+fn a_hang_up_may_follow_the_signal() {
+    let daemon = app("send-sighup = true", "--ignore TERM");
+    daemon.operation(&json!({ "verb": "stop", "targets": ["app"] }));
+    daemon.wait_record("signal", "app", 2);
+    // The fixture takes what is pending in the order of the numbers.
+    let mut signals = signals(&daemon);
+    signals.sort();
+    assert_eq!(signals, ["HUP", "TERM"]);
+    assert_eq!(daemon.state("app"), State::Stopping);
+}

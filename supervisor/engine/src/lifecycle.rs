@@ -430,7 +430,8 @@ impl Engine {
                 State::Running(running) => later(&mut running.expires),
                 State::Reloading(reloading) => later(&mut reloading.deadline),
                 // How long the kernel may take is not for the service to say.
-                State::Stopping(stopping) if stopping.step == Step::Kill => {}
+                State::Stopping(stopping)
+                    if matches!(stopping.step, Step::Final(_) | Step::Kill) => {}
                 State::Stopping(stopping) => later(&mut stopping.deadline),
                 State::Stopped(_)
                 | State::Waiting

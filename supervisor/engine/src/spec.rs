@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::exit::ExitSet;
 use crate::id::ServiceId;
 use crate::signal::Signal;
+use crate::state::Step;
 
 /// Description of one service. `None` as a timeout means that there is none.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,6 +121,12 @@ pub struct StopSpec {
     pub steps: Vec<StopStep>,
     /// Whether `KILL` follows the last step.
     pub send_sigkill: bool,
+    /// What comes instead of `KILL`, which follows only if that does not help either.
+    pub final_signal: Option<Signal>,
+    /// What takes the place of the first signal of the steps when the service is to come up again.
+    pub restart_signal: Option<Signal>,
+    /// Whether `HUP` follows each signal of the steps, for shells; not the restart signal.
+    pub send_sighup: bool,
     /// Who gets the signals.
     pub kill_mode: KillMode,
 }
@@ -134,6 +141,14 @@ impl StopSpec {
         });
         signal.or(self.steps.last()).map_or(Some(Duration::ZERO), |step| step.timeout)
     }
+
+    /// Whether `HUP` follows: after a signal of the steps other than `HUP` and `KILL`, unless the
+    /// restart signal has taken its place.
+    pub(crate) fn hangs_up(&self, step: Step) -> bool {
+        let Step::Sequence(place, StopHow::Signal(signal)) = step else { return false };
+        let own = self.steps.get(place).map(|step| step.how) == Some(StopHow::Signal(signal));
+        self.send_sighup && own && ![Signal::HUP, Signal::KILL].contains(&signal)
+    }
 }
 
 impl Default for StopSpec {
@@ -145,6 +160,9 @@ impl Default for StopSpec {
                 wait: true,
             }],
             send_sigkill: true,
+            final_signal: None,
+            restart_signal: None,
+            send_sighup: false,
             kill_mode: KillMode::Group,
         }
     }

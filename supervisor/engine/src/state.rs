@@ -151,6 +151,8 @@ pub enum Step {
     Announced,
     /// It missed its watchdog and got the watchdog signal.
     Abort(Signal),
+    /// It got the signal that comes instead of `KILL`.
+    Final(Signal),
     /// It got `KILL`.
     Kill,
     /// It is there after all that; nothing more is tried.

@@ -176,17 +176,37 @@ impl Engine {
         let kill_mode = service.spec.stop.kill_mode;
         let main_alive = departure.main.is_none();
         let others = departure.remaining && kill_mode == KillMode::Group;
-        let steps = service.spec.stop.steps.iter().enumerate().skip(index);
-        for (place, step) in steps {
+        let steps = &service.spec.stop.steps;
+        for (place, step) in steps.iter().enumerate().skip(index) {
             let applies = match step.how {
                 StopHow::Command(_) => departure.commands,
                 StopHow::Signal(_) | StopHow::Sleep => main_alive || others,
             };
             if applies {
-                return Some(Step::Sequence(place, step.how));
+                let first = steps.iter().position(|step| matches!(step.how, StopHow::Signal(_)));
+                let how = match service.spec.stop.restart_signal {
+                    Some(signal) if first == Some(place) && service.goal == Goal::Cycle => {
+                        StopHow::Signal(signal)
+                    }
+                    Some(_) | None => step.how,
+                };
+                return Some(Step::Sequence(place, how));
             }
         }
-        self.kill_step(id, departure)
+        self.final_step(id, departure)
+    }
+
+    /// What follows the last step: `KILL`, or what comes instead of it.
+    fn final_step(&self, id: ServiceId, departure: &Departure) -> Option<Step> {
+        let signal = self.get(id).spec.stop.final_signal;
+        match self.kill_step(id, departure)? {
+            Step::Kill => Some(signal.map_or(Step::Kill, Step::Final)),
+            step @ (Step::Sequence(..)
+            | Step::Announced
+            | Step::Abort(_)
+            | Step::Final(_)
+            | Step::Stuck) => Some(step),
+        }
     }
 
     /// `KILL`, or what stands for it when the spec forbids it; `None` if everything is gone.
@@ -216,6 +236,10 @@ impl Engine {
         let spec = &self.get(id).spec;
         let all = if spec.stop.kill_mode == KillMode::Group { Whom::All } else { Whom::Main };
         let patience = spec.stop.patience();
+        let hang_up = spec
+            .stop
+            .hangs_up(step)
+            .then_some(ActionKind::Signal { signal: Signal::HUP, whom: all });
         let (what, timeout) = match step {
             Step::Sequence(place, how) => {
                 let timeout = spec.stop.steps.get(place).and_then(|step| step.timeout);
@@ -238,6 +262,10 @@ impl Engine {
                 let timeout = spec.watchdog.and_then(|watchdog| watchdog.abort_timeout);
                 (Some(ActionKind::Signal { signal, whom: Whom::Main }), timeout.or(patience))
             }
+            Step::Final(signal) => {
+                let whom = if self.get(id).main_only() { Whom::Main } else { Whom::All };
+                (Some(ActionKind::Signal { signal, whom }), Some(KILL_PATIENCE))
+            }
             Step::Kill => {
                 let main_only = self.get(id).main_only();
                 let whom = if main_only { Whom::Main } else { Whom::All };
@@ -250,6 +278,9 @@ impl Engine {
             Step::Stuck => (None, None),
         };
         if let Some(what) = what {
+            self.act(id, invocation, what);
+        }
+        if let Some(what) = hang_up {
             self.act(id, invocation, what);
         }
         stopping.step = step;
@@ -266,7 +297,8 @@ impl Engine {
         let departure = stopping.departure();
         let next = match stopping.step {
             Step::Sequence(place, _) => self.step_from(place + 1, id, &departure),
-            Step::Announced | Step::Abort(_) => self.kill_step(id, &departure),
+            Step::Announced | Step::Abort(_) => self.final_step(id, &departure),
+            Step::Final(_) => self.kill_step(id, &departure),
             Step::Kill | Step::Stuck => Some(Step::Stuck),
         };
         match next {
@@ -321,7 +353,7 @@ impl Engine {
             && mixed
             && stopping.main.is_some()
             && !stopping.control
-            && !matches!(stopping.step, Step::Kill | Step::Stuck)
+            && !matches!(stopping.step, Step::Final(_) | Step::Kill | Step::Stuck)
         {
             self.next_step(id, PhaseEnd::Gone, now);
         }

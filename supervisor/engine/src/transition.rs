@@ -85,10 +85,10 @@ pub struct Run {
 }
 
 impl Run {
-    /// Whether `KILL` was needed.
+    /// Whether `KILL`, or what comes instead of it, was needed.
     pub fn killed(&self) -> bool {
         self.stop.iter().flat_map(|(_, phases)| phases).any(|phase| match phase.step {
-            Step::Kill | Step::Stuck => true,
+            Step::Final(_) | Step::Kill | Step::Stuck => true,
             Step::Sequence(..) | Step::Announced | Step::Abort(_) => false,
         })
     }

@@ -20,8 +20,6 @@ pub(super) enum Later {
     SomeDuration,
     /// Off is this, if there is one.
     Integer(Option<i64>),
-    /// Off is this, if there is one.
-    Signal(Option<&'static str>),
     /// All choices; off is the second.
     Choice(&'static [&'static str], &'static str),
     /// There is no off.
@@ -99,9 +97,6 @@ pub(super) const SERVICE: &[(&str, Later)] = &[
     ("fd-store-preserve", Later::Choice(&["no", "yes", "restart"], "restart")),
     ("stop-modes", Later::AnyTable),
     ("drain", Later::Duration(Some(Duration::ZERO))),
-    ("restart-signal", Later::Signal(None)),
-    ("final-signal", Later::Signal(Some("KILL"))),
-    ("send-sighup", Later::Bool(false)),
     ("restart-mode", Later::Choice(&["normal", "direct", "overlap"], "normal")),
     ("watch", Later::Table(&["paths", "action", "debounce"])),
     ("schedule", Later::Text),
@@ -154,6 +149,8 @@ pub(super) const NEEDS_COMMAND: &[&str] = &[
     "stop-command",
     "stop-signal",
     "stop-sequence",
+    "restart-signal",
+    "final-signal",
     "reload-command",
     "reload-signal",
     "log",
@@ -205,9 +202,6 @@ impl Later {
             Self::SomeDuration => decoder.duration(node).map(|_| false),
             Self::Integer(off) => {
                 decoder.integer(node, i64::MIN..=i64::MAX).map(|value| Some(value) == off)
-            }
-            Self::Signal(off) => {
-                decoder.signal(node).map(|value| Some(value.to_string().as_str()) == off)
             }
             Self::Choice(choices, off) => {
                 let choices: Vec<(&str, &str)> = choices.iter().map(|c| (*c, *c)).collect();

@@ -41,12 +41,20 @@ pub(super) fn read(reader: &Reader<'_>) -> Stop {
     let modes =
         [("group", KillMode::Group), ("mixed", KillMode::Mixed), ("process", KillMode::Process)];
     let send_sigkill = reader.boolean("send-sigkill").unwrap_or(true);
+    let restart_signal = reader.signal("restart-signal");
+    let final_signal = reader.signal("final-signal").filter(|signal| *signal != Signal::KILL);
+    let send_sighup = reader.boolean("send-sighup").unwrap_or(false);
     // A final KILL is the engine's.
-    if send_sigkill && steps.last().is_some_and(|step| step.how == StopHow::Signal(Signal::KILL)) {
+    if send_sigkill
+        && final_signal.is_none()
+        && steps.last().is_some_and(|step| step.how == StopHow::Signal(Signal::KILL))
+    {
         steps.pop();
     }
     let kill_mode = reader.choice("kill-mode", &modes).unwrap_or(KillMode::Group);
-    Stop { spec: StopSpec { steps, send_sigkill, kill_mode }, commands, timeout }
+    let spec =
+        StopSpec { steps, send_sigkill, final_signal, restart_signal, send_sighup, kill_mode };
+    Stop { spec, commands, timeout }
 }
 
 fn sequence(node: &Node, reader: &Reader<'_>, commands: &mut Vec<Vec<String>>) -> Vec<StopStep> {

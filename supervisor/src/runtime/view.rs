@@ -81,6 +81,7 @@ pub(crate) fn step(step: Step) -> String {
         Step::Sequence(_, StopHow::Sleep) => "sleep".to_owned(),
         Step::Announced => "announced".to_owned(),
         Step::Abort(signal) => format!("abort {signal}"),
+        Step::Final(signal) => format!("signal {signal}"),
         Step::Kill => "signal KILL".to_owned(),
         Step::Stuck => "stuck".to_owned(),
     }
@@ -95,6 +96,7 @@ fn step_sentence(step: Step) -> String {
         }
         Step::Sequence(_, StopHow::Sleep) => "is left alone for a while".to_owned(),
         Step::Announced => "said that it is stopping".to_owned(),
+        Step::Final(signal) => format!("got {signal} at the end"),
         Step::Kill => "got KILL".to_owned(),
         Step::Stuck => "is still there after KILL".to_owned(),
     }

@@ -33,6 +33,22 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
                 spec.reload = reload(ReloadHow::Command);
             }),
         ),
+        (
+            "restart signal, final signal, hang-up",
+            spec(Kind::Simple, |spec| {
+                spec.stop.steps.insert(0, command(0));
+                spec.stop.restart_signal = Some(Signal::USR2);
+                spec.stop.final_signal = Some(Signal::QUIT);
+                spec.stop.send_sighup = true;
+            }),
+        ),
+        (
+            "final signal, mixed",
+            spec(Kind::Notify, |spec| {
+                spec.stop.kill_mode = KillMode::Mixed;
+                spec.stop.final_signal = Some(Signal::QUIT);
+            }),
+        ),
         ("remaining", spec(Kind::Simple, |spec| spec.remain_after_exit = true)),
         (
             "always, two starts at most",

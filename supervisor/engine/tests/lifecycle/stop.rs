@@ -306,3 +306,80 @@ fn the_steps_of_a_stop_are_told_with_their_times() {
 fn last_run(case: &Case) -> &Run {
     case.transitions.iter().rev().find_map(|change| change.ended.as_deref()).expect("one ended")
 }
+
+#[test]
+fn a_restart_has_its_own_signal_in_place_of_the_first() {
+    let steps = [command(0, 5), signal(Signal::QUIT, 5), signal(Signal::TERM, 5)];
+    let spec =
+        || simple("web").stops_by(steps).with(|s| s.stop.restart_signal = Some(Signal::USR1));
+    let mut case = Case::up([spec()]);
+    case.restart("web");
+    case.command_exits("web", 1);
+    case.does(["web stop-command 0", "web USR1 all"]);
+    case.after(secs(5));
+    case.does(["web TERM all"]);
+    let mut case = Case::up([spec()]);
+    case.stop("web");
+    case.command_exits("web", 1);
+    case.does(["web stop-command 0", "web QUIT all"]);
+}
+
+#[test]
+fn the_final_signal_comes_before_kill() {
+    let spec = || simple("web").with(|spec| spec.stop.final_signal = Some(Signal::QUIT));
+    let mut case = Case::up([spec()]);
+    case.stop("web");
+    case.after(secs(10));
+    case.does(["web TERM all", "web QUIT all"]);
+    case.notifies("web", |message| message.extend = Some(secs(99)));
+    case.after(KILL_PATIENCE);
+    case.does(["web KILL all"]);
+    case.dies("web", Signal::KILL);
+    assert!(last_run(&case).killed());
+    let mut case = Case::up([spec()]);
+    case.force_stop("web");
+    case.does(["web KILL all"]);
+}
+
+#[test]
+fn what_is_never_killed_gets_no_final_signal_either() {
+    let mut case = Case::up([simple("web").with(|spec| {
+        spec.stop.send_sigkill = false;
+        spec.stop.final_signal = Some(Signal::QUIT);
+    })]);
+    case.stop("web");
+    case.after(secs(60));
+    case.does(["web TERM all"]);
+    assert!(case.state("web").is_stuck());
+}
+
+#[test]
+fn with_kill_mode_mixed_the_others_get_the_final_signal() {
+    let mut case = Case::up([simple("web").with(|spec| {
+        spec.stop.kill_mode = KillMode::Mixed;
+        spec.stop.final_signal = Some(Signal::QUIT);
+    })]);
+    case.stop("web");
+    case.exits_leaving_others("web", 0);
+    case.does(["web TERM main", "web QUIT all"]);
+    case.others_are_gone("web");
+    case.is("web", Status::Stopped);
+}
+
+#[test]
+fn a_hang_up_follows_each_signal_of_the_steps_but_itself_and_the_restart_signal() {
+    let steps = [signal(Signal::TERM, 5), signal(Signal::HUP, 5)];
+    let mut case = Case::up([simple("sh").stops_by(steps).with(|spec| {
+        spec.stop.send_sighup = true;
+        spec.stop.restart_signal = Some(Signal::USR1);
+    })]);
+    case.stop("sh");
+    case.does(["sh TERM all", "sh HUP all"]);
+    case.after(secs(10));
+    case.does(["sh HUP all", "sh KILL all"]);
+    case.dies("sh", Signal::KILL);
+    case.start("sh");
+    case.spawned("sh");
+    case.restart("sh");
+    case.does(["sh release", "sh spawn", "sh USR1 all"]);
+}

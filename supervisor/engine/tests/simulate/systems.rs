@@ -66,6 +66,9 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
     spec.stop.steps = (0..dice.below(4)).map(|_| step(dice)).collect();
     spec.stop.send_sigkill = dice.percent(90);
     spec.stop.kill_mode = dice.one_of(&[KillMode::Group, KillMode::Mixed, KillMode::Process]);
+    spec.stop.final_signal = dice.percent(20).then_some(Signal::PIPE);
+    spec.stop.restart_signal = dice.percent(20).then_some(Signal::USR2);
+    spec.stop.send_sighup = dice.percent(20);
     restart(&mut spec, dice);
     if kind == Kind::Notify && dice.percent(30) {
         spec.watchdog = Some(WatchdogSpec {
@@ -151,7 +154,10 @@ fn nature(spec: &ServiceSpec, trouble: u32, dice: &mut Dice) -> Nature {
 pub(crate) fn longest_stop(spec: &ServiceSpec) -> Option<Duration> {
     let abort = spec.watchdog.and_then(|watchdog| watchdog.abort_timeout).unwrap_or_default();
     // Once as steps, once as the patience with one that ends by itself.
-    spec.stop.steps.iter().try_fold(abort + supervisor_engine::KILL_PATIENCE, |sum, step| {
-        step.timeout.map(|timeout| sum + 2 * timeout)
-    })
+    let last = if spec.stop.final_signal.is_some() { 2 } else { 1 };
+    let kill = last * supervisor_engine::KILL_PATIENCE;
+    spec.stop
+        .steps
+        .iter()
+        .try_fold(abort + kill, |sum, step| step.timeout.map(|timeout| sum + 2 * timeout))
 }

@@ -28,6 +28,8 @@ enum Asked {
     Nothing,
     /// To stop something with its dependents.
     Stop,
+    /// To send a signal, whatever it is.
+    Signal,
     Other,
 }
 
@@ -48,6 +50,8 @@ pub(crate) struct Account {
     proven: Moment,
     /// When it came up.
     risen: Moment,
+    /// Whether the live invocation was sent what comes before `KILL`.
+    finished: bool,
     /// Whether the live invocation has asked for more time.
     extended: bool,
     /// Whether it has ended by itself in the present input.
@@ -93,6 +97,7 @@ impl Ledger {
             killed: false,
             proven: Moment::default(),
             risen: Moment::default(),
+            finished: false,
             extended: false,
             died: false,
             goal: service.goal(),
@@ -115,12 +120,12 @@ impl Ledger {
     pub(crate) fn requested(&mut self, request: &Request, now: Moment) {
         self.asked = match request {
             Request::Stop { no_dependents: false, .. } => Asked::Stop,
+            Request::Signal { .. } => Asked::Signal,
             Request::Stop { no_dependents: true, .. }
             | Request::Boot
             | Request::Start(_)
             | Request::Restart { .. }
             | Request::Reload(_)
-            | Request::Signal { .. }
             | Request::Reset(_)
             | Request::Shutdown { .. } => Asked::Other,
         };
@@ -187,7 +192,9 @@ impl Ledger {
     }
 
     /// Takes note of an action and checks that it may be.
-    pub(crate) fn act(&mut self, action: Action, spec: &ServiceSpec) -> Verdict {
+    pub(crate) fn act(&mut self, action: Action, spec: &ServiceSpec, goal: Goal) -> Verdict {
+        let by_hand = self.asked == Asked::Signal;
+        let forced = by_hand || self.overdue || matches!(goal, Goal::Down { force: true, .. });
         let account = &mut self.accounts[action.service.index()];
         if action.what == ActionKind::Spawn {
             rule(account.execution.is_none(), "a service has one live invocation at most")?;
@@ -195,6 +202,7 @@ impl Ledger {
             self.highest = action.invocation;
             account.starts += 1;
             account.killed = false;
+            account.finished = false;
             account.extended = false;
             account.execution = Some(Execution {
                 invocation: action.invocation,
@@ -217,7 +225,15 @@ impl Ledger {
                 rule(now.main != Main::Ordered, "no command before the process is there")
             }
             ActionKind::Signal { signal, whom } => {
-                account.killed |= signal == Signal::KILL && whom != Whom::Control;
+                let kills = signal == Signal::KILL && whom != Whom::Control;
+                account.killed |= kills;
+                account.finished |= spec.stop.final_signal.is_none_or(|last| last == signal);
+                rule(!kills || account.finished || forced, "the final signal comes before KILL")?;
+                let restarts = spec.stop.restart_signal == Some(signal);
+                rule(
+                    !restarts || by_hand || goal == Goal::Cycle,
+                    "the restart signal is for restarts",
+                )?;
                 rule(now.main != Main::Ordered, "no signal before the process is there")
             }
             ActionKind::StartProbe => {

@@ -81,7 +81,8 @@ impl Observed {
 
     fn take(&mut self, effects: &mut Effects) -> Result<(), String> {
         while let Some(action) = self.engine.poll_action() {
-            self.ledger.act(action, self.engine.service(action.service).spec())?;
+            let service = self.engine.service(action.service);
+            self.ledger.act(action, service.spec(), service.goal())?;
             effects.actions.push(action);
         }
         while let Some(change) = self.engine.poll_transition() {

@@ -93,6 +93,8 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
     );
     assert_eq!(app.stop_commands, [["app", "stop"].map(String::from)]);
     assert_eq!((stop.send_sigkill, stop.kill_mode), (true, KillMode::Mixed));
+    assert_eq!((stop.final_signal, stop.restart_signal), (Some(Signal::ABRT), Some(Signal::USR2)));
+    assert!(stop.send_sighup);
     let restart = &app.spec.restart;
     assert_eq!(restart.policy, RestartPolicy::Always);
     assert_eq!(restart.delay, Duration::from_millis(200));
@@ -180,8 +182,6 @@ fn what_is_not_supported_yet_may_be_set_to_off() {
         fd-store-preserve = "restart"
         stop-modes = {}
         drain = "0s"
-        final-signal = "SIGKILL"
-        send-sighup = false
         restart-mode = "normal"
         on-failure = []
         conflicts = []

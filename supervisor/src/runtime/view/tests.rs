@@ -78,6 +78,7 @@ fn steps_have_words_for_programs() {
         (Step::Sequence(2, StopHow::Sleep), "sleep"),
         (Step::Announced, "announced"),
         (Step::Abort(Signal::ABRT), "abort ABRT"),
+        (Step::Final(Signal::QUIT), "signal QUIT"),
         (Step::Kill, "signal KILL"),
         (Step::Stuck, "stuck"),
     ] {
