@@ -63,6 +63,8 @@ pub struct Config {
     pub services: Vec<ServiceConfig>,
     /// `[group.NAME]`, and one for each service with `instances`.
     pub groups: BTreeMap<String, GroupConfig>,
+    /// The names of all `stop-modes`; the place is the engine's `ModeId`.
+    pub stop_modes: Vec<String>,
 }
 
 /// `[supervisor]`: the daemon itself.

@@ -30,7 +30,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use supervisor_api::Operation;
 use supervisor_engine::{
-    Action, Engine, Invocation, Moment, OperationId, Report, Request, ServiceId, Signal,
+    Action, Engine, Invocation, Manner, Moment, OperationId, Report, Request, ServiceId, Signal,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -345,11 +345,11 @@ impl Runtime {
         match OwnMeaning::of(signal) {
             OwnMeaning::ShutDown if !self.engine.is_shutting_down() => {
                 tracing::info!(%signal, "shutting down");
-                self.shut_down(None, false);
+                self.shut_down(None, Manner::Graceful);
             }
             OwnMeaning::ShutDown if matches!(signal, Signal::INT | Signal::TERM) => {
                 tracing::warn!(%signal, "second signal: everything is killed in {HURRY:?}");
-                self.shut_down(Some(HURRY), false);
+                self.shut_down(Some(HURRY), Manner::Graceful);
             }
             OwnMeaning::ReopenLogs => {
                 tracing::info!("log files are opened again");

@@ -269,7 +269,8 @@ pub(crate) struct OperationArgs {
 /// How to stop.
 #[derive(Debug, Args)]
 pub(crate) struct Mode {
-    /// How: graceful, as the spec says (without this option), or force, KILL at once
+    /// How: graceful, as the spec says (without this option), force, KILL at once, or one of the
+    /// spec's stop-modes
     #[arg(long, value_name = "MODE")]
     pub(crate) mode: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! How one service is stopped: commands, signals, who gets them, and what is reported.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use supervisor_api::{State, StopPhase};
 
 use crate::harness::{Daemon, alive};
@@ -248,4 +248,52 @@ fn a_hang_up_may_follow_the_signal() {
     signals.sort();
     assert_eq!(signals, ["HUP", "TERM"]);
     assert_eq!(daemon.state("app"), State::Stopping);
+}
+
+/// A service that knows a mode, and one that does not.
+fn lame_duck() -> Daemon {
+    let daemon = Daemon::boot(
+        r#"[service.app]
+        command = "${FIXTURE} ${SERVICE}"
+        stop-modes.lame-duck = { sequence = [{ signal = "INT", timeout = "1min" }] }
+        [service.web]
+        command = "${FIXTURE} ${SERVICE}"
+        requires = ["app"]"#,
+    );
+    daemon.wait_record("start", "web", 1);
+    daemon
+}
+
+#[test]
+fn a_mode_is_another_way_to_stop() {
+    let daemon = lame_duck();
+    let output = daemon.ctl(&["stop", "app", "--mode", "lame-duck"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(signals(&daemon), ["INT"]);
+    assert_eq!(daemon.happened("signal", "web")[0].detail, "TERM", "it goes down with it");
+}
+
+#[test]
+fn a_shutdown_may_be_of_a_mode() {
+    let mut daemon = lame_duck();
+    let output = daemon.ctl(&["shutdown", "--mode", "lame-duck"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    daemon.wait_exit();
+    assert_eq!(signals(&daemon), ["INT"]);
+    assert_eq!(daemon.happened("signal", "web")[0].detail, "TERM");
+}
+
+#[test]
+fn a_mode_that_no_service_knows_is_refused() {
+    let daemon = lame_duck();
+    for path in ["/v1/operations", "/v1/shutdown"] {
+        let request = json!({ "verb": "stop", "targets": ["app"], "mode": "lame" });
+        let request = if path.ends_with("shutdown") { json!({ "mode": "lame" }) } else { request };
+        let answer = daemon.http().post(path, &request);
+        assert_eq!(answer.status, 422, "{path}");
+        let body: Value = answer.json();
+        assert_eq!(body["error"]["message"], "no stop mode \"lame\"");
+        assert_eq!(body["error"]["hint"], "known are graceful, force, lame-duck");
+    }
+    assert_eq!(daemon.state("app"), State::Running);
 }

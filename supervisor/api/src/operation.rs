@@ -45,7 +45,7 @@ pub struct OperationRequest {
     /// Longest time to wait for the end, `"30s"`; the operation itself goes on after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
-    /// The stop mode: `graceful` (default) or `force`.
+    /// The stop mode: `graceful` (default), `force`, or one that a spec names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// For `signal`: name or number.
@@ -190,7 +190,7 @@ pub struct PlanStep {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShutdownRequest {
-    /// `graceful` (default) or `force`.
+    /// `graceful` (default), `force`, or one that a spec names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// Budget, `"30s"`; only ever shortens a running one.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::action::{ActionKind, Whom};
 use crate::engine::{Engine, Shutdown};
 use crate::id::{OperationId, ServiceId};
-use crate::input::Request;
+use crate::input::{Manner, Request};
 use crate::moment::Moment;
 use crate::operation::{Aim, Item, Outcome, Verb};
 use crate::service::Goal;
@@ -41,8 +41,8 @@ impl Engine {
                 self.want_up(&services, &mut items, now);
                 self.begin(Verb::Start, items, now)
             }
-            Request::Stop { services, force, no_dependents } => {
-                self.want_down(&services, force, no_dependents, now)
+            Request::Stop { services, manner, no_dependents } => {
+                self.want_down(&services, manner, no_dependents, now)
             }
             Request::Restart { services, no_dependents } => {
                 self.want_cycle(&services, no_dependents, now)
@@ -50,7 +50,7 @@ impl Engine {
             Request::Reload(services) => self.want_reload(&services, now),
             Request::Signal { services, signal } => self.send_signal(&services, signal, now),
             Request::Reset(services) => self.reset(&services, now),
-            Request::Shutdown { within, force } => self.shut_down(within, force, now),
+            Request::Shutdown { within, manner } => self.shut_down(within, manner, now),
         }
     }
 
@@ -119,7 +119,7 @@ impl Engine {
     fn want_down(
         &mut self,
         named: &[ServiceId],
-        force: bool,
+        manner: Manner,
         no_dependents: bool,
         now: Moment,
     ) -> OperationId {
@@ -134,7 +134,7 @@ impl Engine {
             } else {
                 items.push(Item { service: id, named, aim: Aim::Down, outcome: None });
             }
-            self.want_gone(id, cause, force);
+            self.want_gone(id, cause, manner);
         }
         self.begin(Verb::Stop, items, now)
     }
@@ -249,7 +249,7 @@ impl Engine {
                 service.restarts = 0;
                 if matches!(service.state, State::Failed(_)) {
                     let cause = StopCause::Reset;
-                    self.set_goal(id, Goal::Down { cause, force: false });
+                    self.set_goal(id, Goal::Down { cause, manner: Manner::Graceful });
                     self.enter(id, State::Stopped(cause), Cause::Stop(cause), now);
                 }
                 done(id, Outcome::Reset)
@@ -258,7 +258,7 @@ impl Engine {
         self.begin(Verb::Reset, items, now)
     }
 
-    fn shut_down(&mut self, within: Option<Duration>, force: bool, now: Moment) -> OperationId {
+    fn shut_down(&mut self, within: Option<Duration>, manner: Manner, now: Moment) -> OperationId {
         let asked = now.after(within);
         let (running, overdue) =
             self.shutdown.map_or((None, false), |shutdown| (shutdown.deadline, shutdown.overdue));
@@ -272,15 +272,16 @@ impl Engine {
             if !self.get(id).state.is_at_rest() {
                 items.push(Item { service: id, named: true, aim: Aim::Down, outcome: None });
             }
-            self.want_gone(id, cause, force);
+            self.want_gone(id, cause, manner);
         }
         self.begin(Verb::Shutdown, items, now)
     }
 
     /// A stop that was to be forced remains so.
-    fn want_gone(&mut self, id: ServiceId, cause: StopCause, force: bool) {
-        let was_forced = matches!(self.get(id).goal, Goal::Down { force: true, .. });
-        self.set_goal(id, Goal::Down { cause, force: force || was_forced });
+    fn want_gone(&mut self, id: ServiceId, cause: StopCause, manner: Manner) {
+        let was_forced = matches!(self.get(id).goal, Goal::Down { manner: Manner::Force, .. });
+        let manner = if was_forced { Manner::Force } else { manner };
+        self.set_goal(id, Goal::Down { cause, manner });
     }
 
     /// The shutdown's time is up: order does not count any more.
@@ -288,7 +289,7 @@ impl Engine {
         for index in 0..self.services.len() {
             let id = ServiceId(u32::try_from(index).unwrap_or(u32::MAX));
             let cause = StopCause::Shutdown;
-            self.set_goal(id, Goal::Down { cause, force: true });
+            self.set_goal(id, Goal::Down { cause, manner: Manner::Force });
             match &self.get(id).state {
                 State::Stopping(_) => self.kill(id, now),
                 // Killed as soon as its spawn is known to have worked.
@@ -341,7 +342,7 @@ impl Engine {
                     self.set_goal(dependent, Goal::Cycle);
                 } else {
                     self.supersede(dependent, |aim| aim != Aim::Down, now);
-                    self.set_goal(dependent, Goal::Down { cause, force: false });
+                    self.set_goal(dependent, Goal::Down { cause, manner: Manner::Graceful });
                 }
             }
         }
@@ -381,8 +382,8 @@ impl Engine {
                 self.set_goal(id, Goal::Up);
                 self.enter(id, State::Waiting, Cause::Requested, now);
             }
-            (State::Stopping(_), Goal::Down { force, .. }) => {
-                if force {
+            (State::Stopping(_), Goal::Down { manner, .. }) => {
+                if manner == Manner::Force {
                     self.kill(id, now);
                 }
             }

@@ -19,6 +19,10 @@ impl ServiceId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Invocation(pub u64);
 
+/// A way to stop that specs have a name for. Who makes the specs gives out the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModeId(pub u32);
+
 /// A request that is followed to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperationId(pub u64);

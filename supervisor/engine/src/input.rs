@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::exit::{Exit, SpawnError};
-use crate::id::ServiceId;
+use crate::id::{ModeId, ServiceId};
 use crate::signal::Signal;
 
 /// What somebody asks for. Each request becomes an [`Operation`](crate::Operation).
@@ -17,8 +17,8 @@ pub enum Request {
     Stop {
         /// The services.
         services: Vec<ServiceId>,
-        /// `KILL` at once instead of the stop sequence.
-        force: bool,
+        /// How.
+        manner: Manner,
         /// Leave their dependents running.
         no_dependents: bool,
     },
@@ -46,9 +46,20 @@ pub enum Request {
     Shutdown {
         /// When everything is killed that is not gone by then; `None` is never.
         within: Option<Duration>,
-        /// `KILL` everything at once.
-        force: bool,
+        /// How everything is stopped.
+        manner: Manner,
     },
+}
+
+/// How a stop goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Manner {
+    /// By the service's sequence.
+    Graceful,
+    /// By the service's sequence of this name; by its default one if it has none of this name.
+    Mode(ModeId),
+    /// `KILL` at once.
+    Force,
 }
 
 /// News of one invocation. The runtime sends each with the invocation that it is about; the engine

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::exit::Exit;
 use crate::id::OperationId;
+use crate::input::Manner;
 use crate::moment::Moment;
 use crate::spec::{KillMode, ServiceSpec};
 use crate::standing::Tally;
@@ -36,8 +37,8 @@ pub enum Goal {
     Down {
         /// Why.
         cause: StopCause,
-        /// `KILL` at once.
-        force: bool,
+        /// How.
+        manner: Manner,
     },
     /// To go down, if it is live, and then to be up.
     Cycle,
@@ -50,7 +51,7 @@ impl Service {
         let cause = StopCause::NeverStarted;
         Self {
             spec,
-            goal: Goal::Down { cause, force: false },
+            goal: Goal::Down { cause, manner: Manner::Graceful },
             state: State::Stopped(cause),
             since: Moment::default(),
             attempt: 0,

@@ -1,9 +1,10 @@
 //! What the engine knows of a service: validated once, immutable after.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::exit::ExitSet;
-use crate::id::ServiceId;
+use crate::id::{ModeId, ServiceId};
 use crate::signal::Signal;
 use crate::state::Step;
 
@@ -119,6 +120,8 @@ pub enum DependencyKind {
 pub struct StopSpec {
     /// The steps, in order; each ends when the service is gone or its time is up.
     pub steps: Vec<StopStep>,
+    /// Other sequences, to be asked for by name.
+    pub modes: BTreeMap<ModeId, Vec<StopStep>>,
     /// Whether `KILL` follows the last step.
     pub send_sigkill: bool,
     /// What comes instead of `KILL`, which follows only if that does not help either.
@@ -132,6 +135,11 @@ pub struct StopSpec {
 }
 
 impl StopSpec {
+    /// The sequence of this mode; the default one if there is none.
+    pub(crate) fn sequence(&self, mode: Option<ModeId>) -> &[StopStep] {
+        mode.and_then(|mode| self.modes.get(&mode)).unwrap_or(&self.steps)
+    }
+
     /// How long a service that ends without having been signalled by a step may take: as after
     /// the last signal, or, where none is sent, as in the last step.
     pub(crate) fn patience(&self) -> Option<Duration> {
@@ -144,9 +152,10 @@ impl StopSpec {
 
     /// Whether `HUP` follows: after a signal of the steps other than `HUP` and `KILL`, unless the
     /// restart signal has taken its place.
-    pub(crate) fn hangs_up(&self, step: Step) -> bool {
+    pub(crate) fn hangs_up(&self, mode: Option<ModeId>, step: Step) -> bool {
         let Step::Sequence(place, StopHow::Signal(signal)) = step else { return false };
-        let own = self.steps.get(place).map(|step| step.how) == Some(StopHow::Signal(signal));
+        let own =
+            self.sequence(mode).get(place).map(|step| step.how) == Some(StopHow::Signal(signal));
         self.send_sighup && own && ![Signal::HUP, Signal::KILL].contains(&signal)
     }
 }
@@ -159,6 +168,7 @@ impl Default for StopSpec {
                 timeout: Some(Duration::from_secs(10)),
                 wait: true,
             }],
+            modes: BTreeMap::new(),
             send_sigkill: true,
             final_signal: None,
             restart_signal: None,

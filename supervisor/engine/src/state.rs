@@ -1,7 +1,7 @@
 //! What a service is doing, with everything that is true only then.
 
 use crate::exit::{Ending, Exit};
-use crate::id::{Invocation, ServiceId};
+use crate::id::{Invocation, ModeId, ServiceId};
 use crate::moment::Moment;
 use crate::signal::Signal;
 use crate::spec::StopHow;
@@ -132,6 +132,8 @@ pub struct Stopping {
     pub queued: Option<usize>,
     /// Whether stop commands are run: not for one that died uncleanly or was not up.
     pub commands: bool,
+    /// The sequence that its steps are of; `None` is the default one.
+    pub mode: Option<ModeId>,
     /// The present step.
     pub step: Step,
     /// When that began.

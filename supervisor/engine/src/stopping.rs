@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::action::{ActionKind, ControlCommand, Whom};
 use crate::engine::Engine;
 use crate::exit::{Ending, Exit, SpawnError};
-use crate::id::{Invocation, ServiceId};
+use crate::id::{Invocation, ModeId, ServiceId};
+use crate::input::Manner;
 use crate::lifecycle::is_reload_command;
 use crate::moment::Moment;
 use crate::restart::{self, Verdict};
@@ -38,6 +39,8 @@ pub(crate) struct Departure {
     pub(crate) control: bool,
     /// Whether stop commands are run.
     pub(crate) commands: bool,
+    /// The sequence that its steps are of; `None` is the default one.
+    pub(crate) mode: Option<ModeId>,
 }
 
 impl Departure {
@@ -52,6 +55,7 @@ impl Departure {
             remaining: false,
             control: false,
             commands: false,
+            mode: None,
         }
     }
 }
@@ -68,6 +72,7 @@ impl From<&Starting> for Departure {
             remaining: false,
             control: false,
             commands: false,
+            mode: None,
         }
     }
 }
@@ -98,6 +103,7 @@ impl Engine {
                 remaining: held.remaining,
                 control: held.control,
                 commands: true,
+                mode: None,
             },
             State::Stopped(_)
             | State::Waiting
@@ -124,10 +130,19 @@ impl Engine {
     }
 
     /// Begins the stop of an invocation with the first step that makes sense.
-    pub(crate) fn wind_down(&mut self, id: ServiceId, departure: Departure, now: Moment) {
-        let forced = matches!(self.get(id).goal, Goal::Down { force: true, .. });
-        let step =
-            if forced { self.kill_step(id, &departure) } else { self.step_from(0, id, &departure) };
+    pub(crate) fn wind_down(&mut self, id: ServiceId, mut departure: Departure, now: Moment) {
+        let manner = match self.get(id).goal {
+            Goal::Down { manner, .. } => manner,
+            Goal::Cycle | Goal::Up => Manner::Graceful,
+        };
+        let step = match manner {
+            Manner::Force => self.kill_step(id, &departure),
+            Manner::Graceful => self.step_from(0, id, &departure),
+            Manner::Mode(mode) => {
+                departure.mode = Some(mode);
+                self.step_from(0, id, &departure)
+            }
+        };
         match step {
             Some(step) => self.depart(id, departure, step, now),
             None => self.conclude(id, departure, now),
@@ -144,7 +159,7 @@ impl Engine {
             (None, Goal::Cycle) => Cause::Cycle,
             (None, Goal::Up) => Cause::Step(step),
         };
-        let Departure { invocation, started, up, ending, main, remaining, control, commands } =
+        let Departure { invocation, started, up, ending, main, remaining, control, commands, mode } =
             departure;
         self.stop_probe(id);
         if control {
@@ -161,6 +176,7 @@ impl Engine {
             control,
             queued: None,
             commands,
+            mode,
             step,
             step_since: now,
             deadline: None,
@@ -176,7 +192,7 @@ impl Engine {
         let kill_mode = service.spec.stop.kill_mode;
         let main_alive = departure.main.is_none();
         let others = departure.remaining && kill_mode == KillMode::Group;
-        let steps = &service.spec.stop.steps;
+        let steps = service.spec.stop.sequence(departure.mode);
         for (place, step) in steps.iter().enumerate().skip(index) {
             let applies = match step.how {
                 StopHow::Command(_) => departure.commands,
@@ -185,7 +201,11 @@ impl Engine {
             if applies {
                 let first = steps.iter().position(|step| matches!(step.how, StopHow::Signal(_)));
                 let how = match service.spec.stop.restart_signal {
-                    Some(signal) if first == Some(place) && service.goal == Goal::Cycle => {
+                    Some(signal)
+                        if departure.mode.is_none()
+                            && first == Some(place)
+                            && service.goal == Goal::Cycle =>
+                    {
                         StopHow::Signal(signal)
                     }
                     Some(_) | None => step.how,
@@ -238,11 +258,12 @@ impl Engine {
         let patience = spec.stop.patience();
         let hang_up = spec
             .stop
-            .hangs_up(step)
+            .hangs_up(stopping.mode, step)
             .then_some(ActionKind::Signal { signal: Signal::HUP, whom: all });
         let (what, timeout) = match step {
             Step::Sequence(place, how) => {
-                let timeout = spec.stop.steps.get(place).and_then(|step| step.timeout);
+                let timeout =
+                    spec.stop.sequence(stopping.mode).get(place).and_then(|step| step.timeout);
                 let what = match how {
                     StopHow::Command(command) if stopping.control => {
                         stopping.queued = Some(command);
@@ -396,7 +417,8 @@ impl Engine {
         let Step::Sequence(place, StopHow::Command(_)) = stopping.step else {
             return self.kill_others_of_mixed(id, now);
         };
-        let wait = self.get(id).spec.stop.steps.get(place).is_none_or(|step| step.wait);
+        let steps = self.get(id).spec.stop.sequence(stopping.mode);
+        let wait = steps.get(place).is_none_or(|step| step.wait);
         match result {
             // It may well return before the service is gone: only that ends the step.
             Ok(Exit::Code(0)) if wait => self.kill_others_of_mixed(id, now),
@@ -541,6 +563,7 @@ impl Stopping {
             remaining: self.remaining,
             control: self.control,
             commands: self.commands,
+            mode: self.mode,
         }
     }
 

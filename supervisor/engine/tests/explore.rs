@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use supervisor_engine::{
-    Exit, Invocation, Kind, Moment, Notification, Process, Report, Request, ServiceId, ServiceSpec,
-    State, Status, WatchdogMessage,
+    Exit, Invocation, Kind, Manner, Moment, Notification, Process, Report, Request, ServiceId,
+    ServiceSpec, State, Status, WatchdogMessage,
 };
 
 use diagram::Diagram;
@@ -161,9 +161,9 @@ fn inputs(world: &Observed) -> Vec<Input> {
         inputs.extend(requests(*id, spec, ids.len()).into_iter().map(Input::Request));
     }
     let within = Some(Duration::from_secs(3));
-    inputs.push(Input::Request(Request::Shutdown { within: None, force: false }));
-    inputs.push(Input::Request(Request::Shutdown { within, force: false }));
-    inputs.push(Input::Request(Request::Shutdown { within: None, force: true }));
+    inputs.push(Input::Request(Request::Shutdown { within: None, manner: Manner::Graceful }));
+    inputs.push(Input::Request(Request::Shutdown { within, manner: Manner::Graceful }));
+    inputs.push(Input::Request(Request::Shutdown { within: None, manner: Manner::Force }));
     // The last one that was released, or one that never was.
     let live = world.ledger.accounts.iter().filter_map(|account| account.execution);
     let old = live.map(|execution| execution.invocation.0).min().unwrap_or(1) - 1;
@@ -178,10 +178,20 @@ fn requests(id: ServiceId, spec: &ServiceSpec, of: usize) -> Vec<Request> {
     let services = vec![id];
     let mut requests = vec![
         Request::Start(services.clone()),
-        Request::Stop { services: services.clone(), force: false, no_dependents: false },
-        Request::Stop { services: services.clone(), force: true, no_dependents: false },
+        Request::Stop {
+            services: services.clone(),
+            manner: Manner::Graceful,
+            no_dependents: false,
+        },
+        Request::Stop { services: services.clone(), manner: Manner::Force, no_dependents: false },
         Request::Restart { services: services.clone(), no_dependents: false },
     ];
+    for mode in spec.stop.modes.keys() {
+        let manner = Manner::Mode(*mode);
+        let services = services.clone();
+        requests.push(Request::Stop { services, manner, no_dependents: false });
+        requests.push(Request::Shutdown { within: None, manner });
+    }
     if spec.reload.is_some() {
         requests.push(Request::Reload(services.clone()));
     }
@@ -189,7 +199,7 @@ fn requests(id: ServiceId, spec: &ServiceSpec, of: usize) -> Vec<Request> {
         requests.push(Request::Reset(services));
     } else {
         requests.push(Request::Restart { services: services.clone(), no_dependents: true });
-        requests.push(Request::Stop { services, force: false, no_dependents: true });
+        requests.push(Request::Stop { services, manner: Manner::Graceful, no_dependents: true });
     }
     requests
 }
@@ -246,7 +256,7 @@ fn said_nothing() -> Notification {
 
 /// Shuts down and lets the world do as it is told, or nothing but what the kernel does by itself.
 fn comes_to_an_end(mut world: Observed, obedient: bool) -> Result<(), String> {
-    world.request(Request::Shutdown { within: None, force: false })?;
+    world.request(Request::Shutdown { within: None, manner: Manner::Graceful })?;
     for _ in 0..200 {
         let ids: Vec<ServiceId> = world.engine.services().map(|(id, _)| id).collect();
         let answer = ids.into_iter().find_map(|id| Some((id, answer(&world, id, obedient)?)));

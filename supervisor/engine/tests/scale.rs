@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use supervisor_engine::{
-    ActionKind, Dependency, DependencyKind, Engine, Exit, Kind, Moment, Process, Report, Request,
-    ServiceId, ServiceSpec,
+    ActionKind, Dependency, DependencyKind, Engine, Exit, Kind, Manner, Moment, Process, Report,
+    Request, ServiceId, ServiceSpec,
 };
 
 const COUNT: u32 = 10_000;
@@ -42,7 +42,7 @@ fn boots_and_shuts_down(name: &str, requires: impl Fn(u32) -> Vec<u32>) {
     assert!(engine.services().all(|(_, service)| service.state().is_up()));
 
     let begin = std::time::Instant::now();
-    engine.request(Request::Shutdown { within: None, force: false }, now);
+    engine.request(Request::Shutdown { within: None, manner: Manner::Graceful }, now);
     carry_out(&mut engine, now);
     let down = begin.elapsed();
     assert!(engine.is_down());

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use supervisor_engine::{Invocation, KILL_PATIENCE, Moment, Report, Request, ServiceId, Signal};
+use supervisor_engine::{
+    Invocation, KILL_PATIENCE, Manner, ModeId, Moment, Report, Request, ServiceId, Signal,
+};
 
 use dice::Dice;
 use observed::{Effects, Observed};
@@ -155,10 +157,10 @@ impl History {
     fn shut_down(&mut self) -> Result<(), String> {
         let dice = &mut self.world.dice;
         let within = dice.percent(50).then(|| dice.millis(0, 20_000));
-        let force = dice.percent(20);
-        let longest = self.longest_shutdown(within, force);
+        let manner = manner(dice);
+        let longest = self.longest_shutdown(within, manner);
         let began = self.observed.now;
-        self.request(Request::Shutdown { within, force })?;
+        self.request(Request::Shutdown { within, manner })?;
         while !self.observed.engine.is_down() {
             if self.world.dice.percent(5) {
                 self.late_report()?;
@@ -187,13 +189,16 @@ impl History {
     }
 
     /// The longest time that a shutdown may take, if there is one: all stops one after the other.
-    fn longest_shutdown(&self, within: Option<Duration>, force: bool) -> Option<Duration> {
+    fn longest_shutdown(&self, within: Option<Duration>, manner: Manner) -> Option<Duration> {
         // A spawn under way, and time that was asked for by `EXTEND_TIMEOUT_USEC=` before.
         let slack = Duration::from_secs(5);
         let mut longest = Some(slack);
         for (_, service) in self.observed.engine.services() {
-            let stop =
-                if force { Some(KILL_PATIENCE) } else { systems::longest_stop(service.spec()) };
+            let stop = if manner == Manner::Force {
+                Some(KILL_PATIENCE)
+            } else {
+                systems::longest_stop(service.spec())
+            };
             longest = longest.zip(stop).map(|(sum, stop)| sum + stop);
         }
         let limited = within.map(|within| within + KILL_PATIENCE + slack);
@@ -275,7 +280,7 @@ impl History {
         match dice.below(20) {
             0 => Request::Boot,
             1..6 => Request::Start(services),
-            6..10 => Request::Stop { services, force: dice.percent(20), no_dependents },
+            6..10 => Request::Stop { services, manner: manner(dice), no_dependents },
             10..14 => Request::Restart { services, no_dependents },
             14..16 => Request::Reload(services),
             16 => Request::Signal { services, signal: Signal::USR1 },
@@ -283,7 +288,7 @@ impl History {
             18 => Request::Reset(services),
             _ if dice.percent(10) => {
                 let within = dice.percent(50).then(|| dice.millis(0, 10_000));
-                Request::Shutdown { within, force: dice.percent(20) }
+                Request::Shutdown { within, manner: manner(dice) }
             }
             _ => Request::Start(services),
         }
@@ -302,5 +307,14 @@ impl History {
             .map(|(id, service)| format!("{id:?} {:?}", service.spec()));
         let first = self.told.len().saturating_sub(60);
         specs.chain(self.told[first..].iter().cloned()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Mostly graceful; a mode that only some services know, or by force.
+fn manner(dice: &mut Dice) -> Manner {
+    match dice.below(10) {
+        0..2 => Manner::Force,
+        2..4 => Manner::Mode(ModeId(0)),
+        _ => Manner::Graceful,
     }
 }

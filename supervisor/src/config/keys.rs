@@ -30,8 +30,6 @@ pub(super) enum Later {
     Commands,
     /// A table with these keys; off is the empty one.
     Table(&'static [&'static str]),
-    /// A table with any keys; off is the empty one.
-    AnyTable,
     /// Any value; off is the empty list.
     Any,
 }
@@ -95,7 +93,6 @@ pub(super) const SERVICE: &[(&str, Later)] = &[
     ),
     ("fd-store-max", Later::Integer(Some(0))),
     ("fd-store-preserve", Later::Choice(&["no", "yes", "restart"], "restart")),
-    ("stop-modes", Later::AnyTable),
     ("drain", Later::Duration(Some(Duration::ZERO))),
     ("restart-mode", Later::Choice(&["normal", "direct", "overlap"], "normal")),
     ("watch", Later::Table(&["paths", "action", "debounce"])),
@@ -149,6 +146,7 @@ pub(super) const NEEDS_COMMAND: &[&str] = &[
     "stop-command",
     "stop-signal",
     "stop-sequence",
+    "stop-modes",
     "restart-signal",
     "final-signal",
     "reload-command",
@@ -214,21 +212,18 @@ impl Later {
                 let all: Vec<_> = commands.iter().map(|item| decoder.command(item)).collect();
                 all.iter().all(Option::is_some).then_some(commands.is_empty())
             }
-            Self::Table(known) => check_table(decoder, node, Some(known)),
-            Self::AnyTable => check_table(decoder, node, None),
+            Self::Table(known) => check_table(decoder, node, known),
             Self::Any => Some(matches!(&node.value, Value::Array(items) if items.is_empty())),
         }
     }
 }
 
-fn check_table(decoder: &Decoder<'_>, node: &Node, known: Option<&[&str]>) -> Option<bool> {
+fn check_table(decoder: &Decoder<'_>, node: &Node, known: &[&str]) -> Option<bool> {
     let Value::Table(table) = &node.value else {
         return decoder.wrong_type(node, "a table", Some("write { … }".to_owned()));
     };
     for (name, entry) in &table.entries {
-        if let Some(known) = known
-            && !known.contains(&name.as_str())
-        {
+        if !known.contains(&name.as_str()) {
             unknown(decoder, name, entry.key, known);
         }
     }

@@ -21,6 +21,7 @@ use super::reader::not_supported;
 use super::sections::Sections;
 use super::service::{Built, Order, Workshop, spec_dir};
 use super::source::{Place, Sources};
+use super::stop::ModeNames;
 use super::tree::Table;
 use super::{Config, LoadError};
 
@@ -107,6 +108,7 @@ fn assemble(
     let daemon = Daemon::read(&sections.supervisor, spec_dir, options, sources, faults);
     let runtime_dir = &daemon.config.runtime_dir;
     let control = daemon::control(&sections.control, spec_dir, runtime_dir, &identities, plain);
+    let stop_modes = ModeNames::default();
     let workshop = Workshop {
         options,
         sources,
@@ -117,6 +119,7 @@ fn assemble(
         identities: &identities,
         environment_files: &EnvironmentFiles::default(),
         environments: RefCell::default(),
+        stop_modes: &stop_modes,
         incomplete,
     };
     check_defaults(&workshop, &sections.defaults);
@@ -162,6 +165,7 @@ fn assemble(
         control,
         services,
         groups,
+        stop_modes: stop_modes.into_list(),
     })
 }
 

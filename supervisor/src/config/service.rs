@@ -22,6 +22,7 @@ use super::load::LoadOptions;
 use super::output::{self, LogFile};
 use super::reader::{Reader, not_supported};
 use super::source::{Place, Sources};
+use super::stop::ModeNames;
 use super::tree::Table;
 use super::value::Bad;
 use super::{Context, Identity, NotifyAccess, ServiceConfig, limits, probe, restart, stop};
@@ -41,6 +42,7 @@ pub(super) struct Workshop<'a> {
     pub(super) environment_files: &'a EnvironmentFiles,
     /// Each whole environment once: most services have the same.
     pub(super) environments: RefCell<BTreeSet<Arc<BTreeMap<String, String>>>>,
+    pub(super) stop_modes: &'a ModeNames,
     /// Whether parts of the spec could not be read, so that what is missing is no fault.
     pub(super) incomplete: bool,
 }
@@ -122,7 +124,7 @@ impl Workshop<'_> {
             spec.settle_time = time;
         }
         spec.runtime_max = runtime_max(reader);
-        let stop = stop::read(reader);
+        let stop = stop::read(reader, self.stop_modes);
         spec.stop = stop.spec;
         spec.restart = restart::read(reader, spec.restart);
         spec.watchdog = watchdog(reader, stop.timeout);

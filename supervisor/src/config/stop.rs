@@ -1,8 +1,10 @@
 //! `stop-…`: how a service is stopped.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use supervisor_engine::{KillMode, Signal, StopHow, StopSpec, StopStep};
+use supervisor_engine::{KillMode, ModeId, Signal, StopHow, StopSpec, StopStep};
 
 use super::fault::Draft;
 use super::reader::Reader;
@@ -21,7 +23,29 @@ pub(super) struct Stop {
     pub(super) timeout: Option<Duration>,
 }
 
-pub(super) fn read(reader: &Reader<'_>) -> Stop {
+/// The names of all stop modes. The place of a name is its [`ModeId`].
+#[derive(Debug, Default)]
+pub(super) struct ModeNames(RefCell<Vec<String>>);
+
+impl ModeNames {
+    pub(super) fn into_list(self) -> Vec<String> {
+        self.0.into_inner()
+    }
+
+    fn id(&self, name: &str) -> ModeId {
+        let mut names = self.0.borrow_mut();
+        let place = names.iter().position(|known| known == name).unwrap_or_else(|| {
+            names.push(name.to_owned());
+            names.len() - 1
+        });
+        ModeId(u32::try_from(place).unwrap_or(u32::MAX))
+    }
+}
+
+/// Modes that every service has.
+const BUILT_IN: [&str; 2] = ["graceful", "force"];
+
+pub(super) fn read(reader: &Reader<'_>, names: &ModeNames) -> Stop {
     let why = "the sequence is the full form of `stop-command`, `stop-signal` and `stop-timeout`";
     for key in ["stop-command", "stop-signal", "stop-timeout"] {
         reader.exclusive(&["stop-sequence", key], why);
@@ -38,23 +62,69 @@ pub(super) fn read(reader: &Reader<'_>) -> Stop {
         let hows = command.chain(std::iter::once(StopHow::Signal(signal)));
         hows.map(|how| StopStep { how, timeout, wait: true }).collect()
     };
-    let modes =
+    let kill_modes =
         [("group", KillMode::Group), ("mixed", KillMode::Mixed), ("process", KillMode::Process)];
     let send_sigkill = reader.boolean("send-sigkill").unwrap_or(true);
     let restart_signal = reader.signal("restart-signal");
     let final_signal = reader.signal("final-signal").filter(|signal| *signal != Signal::KILL);
     let send_sighup = reader.boolean("send-sighup").unwrap_or(false);
+    let mut modes = modes(reader, names, &mut commands);
     // A final KILL is the engine's.
-    if send_sigkill
-        && final_signal.is_none()
-        && steps.last().is_some_and(|step| step.how == StopHow::Signal(Signal::KILL))
-    {
-        steps.pop();
+    if send_sigkill && final_signal.is_none() {
+        for steps in modes.values_mut().chain(std::iter::once(&mut steps)) {
+            steps.pop_if(|step| step.how == StopHow::Signal(Signal::KILL));
+        }
     }
-    let kill_mode = reader.choice("kill-mode", &modes).unwrap_or(KillMode::Group);
-    let spec =
-        StopSpec { steps, send_sigkill, final_signal, restart_signal, send_sighup, kill_mode };
+    let kill_mode = reader.choice("kill-mode", &kill_modes).unwrap_or(KillMode::Group);
+    let spec = StopSpec {
+        steps,
+        modes,
+        send_sigkill,
+        final_signal,
+        restart_signal,
+        send_sighup,
+        kill_mode,
+    };
     Stop { spec, commands, timeout }
+}
+
+/// `stop-modes.NAME`: further sequences.
+fn modes(
+    reader: &Reader<'_>,
+    names: &ModeNames,
+    commands: &mut Vec<Vec<String>>,
+) -> BTreeMap<ModeId, Vec<StopStep>> {
+    let decoder = reader.decoder;
+    let mut modes = BTreeMap::new();
+    let Some(node) = reader.node("stop-modes") else { return modes };
+    let Value::Table(table) = &node.value else {
+        let hint = r#"write lame-duck = { sequence = [{ signal = "USR2" }] }"#.to_owned();
+        decoder.wrong_type::<()>(node, "a table", Some(hint));
+        return modes;
+    };
+    for (name, entry) in &table.entries {
+        if BUILT_IN.contains(&name.as_str()) {
+            let bad = Bad::new(format!("every service has the stop mode `{name}` already"));
+            let hint = "graceful is the default sequence, force is KILL at once";
+            decoder.bad::<()>(entry.key, bad.hint(hint));
+            continue;
+        }
+        let Value::Table(mode) = &entry.node.value else {
+            let hint = r#"write { sequence = [{ signal = "USR2" }] }"#.to_owned();
+            decoder.wrong_type::<()>(&entry.node, "a table", Some(hint));
+            continue;
+        };
+        let mode = Reader::new(mode, format!("stop mode `{name}`"), decoder);
+        if let Some(node) = mode.node("sequence") {
+            modes.insert(names.id(name), sequence(node, reader, commands));
+        } else {
+            let bad = Bad::new(format!("stop mode `{name}` has no `sequence`"));
+            let hint = r#"write sequence = [{ signal = "USR2" }]"#;
+            decoder.bad::<()>(entry.key, bad.hint(hint));
+        }
+        mode.finish();
+    }
+    modes
 }
 
 fn sequence(node: &Node, reader: &Reader<'_>, commands: &mut Vec<Vec<String>>) -> Vec<StopStep> {

@@ -2,7 +2,7 @@
 
 use supervisor_api as api;
 use supervisor_api::{DaemonState, ErrorBody, ErrorCode, Info, Snapshot};
-use supervisor_engine::{OperationId, Request, ServiceId, Signal, State};
+use supervisor_engine::{Manner, ModeId, OperationId, Request, ServiceId, Signal, State};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Runtime, view};
@@ -157,11 +157,11 @@ impl Runtime {
             api::Verb::Start => Request::Start(services),
             api::Verb::Stop => Request::Stop {
                 services,
-                force: is_forced(request.mode.as_deref())?,
+                manner: self.manner(request.mode.as_deref())?,
                 no_dependents,
             },
             api::Verb::Restart => {
-                refuse_force(request)?;
+                self.refuse_manner(request)?;
                 Request::Restart { services, no_dependents }
             }
             api::Verb::Reload => Request::Reload(services),
@@ -183,7 +183,7 @@ impl Runtime {
 
     fn plan(&self, request: &api::OperationRequest) -> Result<api::Plan, ErrorBody> {
         let services = self.targets(request)?;
-        refuse_force(request)?;
+        self.refuse_manner(request)?;
         let plan = match request.verb {
             api::Verb::Start => self.engine.plan_start(&services),
             api::Verb::Stop => self.engine.plan_stop(&services, request.no_dependents),
@@ -219,7 +219,7 @@ impl Runtime {
         request: &api::ShutdownRequest,
         caller: Caller,
     ) -> Result<Shutdown, ErrorBody> {
-        let force = is_forced(request.mode.as_deref())?;
+        let manner = self.manner(request.mode.as_deref())?;
         let asked = match &request.timeout {
             None => None,
             Some(text) => config::duration(text).map_err(|Bad { message, hint }| ErrorBody {
@@ -236,9 +236,44 @@ impl Runtime {
         let events = self.events.subscribe(None).map_err(ErrorBody::from)?;
         let (sender, report) = oneshot::channel();
         self.shutdown.report_to(sender);
-        tracing::info!(uid = caller.uid, pid = caller.pid, force, "shutdown requested");
-        self.shut_down(asked, force);
+        tracing::info!(
+            uid = caller.uid,
+            pid = caller.pid,
+            mode = request.mode,
+            "shutdown requested"
+        );
+        self.shut_down(asked, manner);
         Ok(Shutdown { events, report })
+    }
+
+    /// How a stop of this mode goes.
+    fn manner(&self, mode: Option<&str>) -> Result<Manner, ErrorBody> {
+        let known = &self.config.stop_modes;
+        match mode {
+            None | Some("graceful") => Ok(Manner::Graceful),
+            Some("force") => Ok(Manner::Force),
+            Some(mode) => {
+                let number = (0..).zip(known).find(|(_, name)| *name == mode);
+                number.map(|(number, _)| Manner::Mode(ModeId(number))).ok_or_else(|| {
+                    let built_in = ["graceful", "force"].into_iter();
+                    let known: Vec<_> = built_in.chain(known.iter().map(String::as_str)).collect();
+                    let hint = Some(format!("known are {}", known.join(", ")));
+                    let message = format!("no stop mode \"{mode}\"");
+                    ErrorBody { hint, ..error(ErrorCode::Invalid, message) }
+                })
+            }
+        }
+    }
+
+    /// Where a mode other than the default has no effect yet.
+    fn refuse_manner(&self, request: &api::OperationRequest) -> Result<(), ErrorBody> {
+        let mode = request.mode.as_deref();
+        if self.manner(mode)? == Manner::Graceful {
+            return Ok(());
+        }
+        let mode = mode.unwrap_or_default();
+        let message = format!("mode \"{mode}\" is not supported yet but for stop and shutdown");
+        Err(error(ErrorCode::Invalid, message))
     }
 
     fn answer_logs(&self, query: Query, follow: bool, reply: crate::control::Reply<LogStream>) {
@@ -314,27 +349,6 @@ fn shown_deadline(state: &State) -> Option<supervisor_engine::Moment> {
         | State::Exited(_)
         | State::Failed(_) => state.deadline(),
     }
-}
-
-fn is_forced(mode: Option<&str>) -> Result<bool, ErrorBody> {
-    match mode {
-        None | Some("graceful") => Ok(false),
-        Some("force") => Ok(true),
-        Some(mode) => {
-            let hint = Some("graceful and force exist".to_owned());
-            let message = format!("no stop mode \"{mode}\"");
-            Err(ErrorBody { hint, ..error(ErrorCode::Invalid, message) })
-        }
-    }
-}
-
-/// Where a mode other than the default has no effect yet.
-fn refuse_force(request: &api::OperationRequest) -> Result<(), ErrorBody> {
-    if is_forced(request.mode.as_deref())? {
-        let message = "mode \"force\" is not supported yet but for stop and shutdown";
-        return Err(error(ErrorCode::Invalid, message.to_owned()));
-    }
-    Ok(())
 }
 
 fn signal(request: &api::OperationRequest) -> Result<Signal, ErrorBody> {

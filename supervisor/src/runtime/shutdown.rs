@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::Pid;
 use supervisor_api::{Report, ReportService};
 use supervisor_engine::{
-    Cause, Ending, Exit, FailReason, Moment, OperationId, Request, Run, ServiceId, Status,
+    Cause, Ending, Exit, FailReason, Manner, Moment, OperationId, Request, Run, ServiceId, Status,
     Transition,
 };
 use tokio::sync::oneshot;
@@ -54,9 +54,9 @@ impl Shutdown {
 }
 
 impl Runtime {
-    /// Asks the engine to stop everything: at once with `force`, else in order, but not for longer
-    /// than `within`.
-    pub(crate) fn shut_down(&mut self, within: Option<Duration>, force: bool) {
+    /// Asks the engine to stop everything: in order, unless it is to be forced, but not for longer than
+    /// `within`.
+    pub(crate) fn shut_down(&mut self, within: Option<Duration>, manner: Manner) {
         let within = if self.shutdown.began.is_none() {
             self.shutdown.began = Some(clock::now());
             self.upstream.stopping();
@@ -66,7 +66,7 @@ impl Runtime {
             within
         };
         // Known before its end is told: with nothing to stop it ends at once.
-        let id = self.engine.request(Request::Shutdown { within, force }, clock::now());
+        let id = self.engine.request(Request::Shutdown { within, manner }, clock::now());
         self.shutdown.operation = Some(id);
         self.drain();
     }
@@ -74,7 +74,7 @@ impl Runtime {
     /// Shuts down if the end of a service has asked for it.
     pub(crate) fn shut_down_if_due(&mut self) {
         if std::mem::take(&mut self.shutdown.due) && !self.engine.is_shutting_down() {
-            self.shut_down(None, false);
+            self.shut_down(None, Manner::Graceful);
         }
     }
 

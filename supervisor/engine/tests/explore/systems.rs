@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Dependency, DependencyKind, KillMode, Kind, ReloadHow, ReloadSpec, RestartPolicy, ServiceId,
-    ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
+    Dependency, DependencyKind, KillMode, Kind, ModeId, ReloadHow, ReloadSpec, RestartPolicy,
+    ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,6 +47,13 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
             spec(Kind::Notify, |spec| {
                 spec.stop.kill_mode = KillMode::Mixed;
                 spec.stop.final_signal = Some(Signal::QUIT);
+            }),
+        ),
+        (
+            "two ways to stop",
+            spec(Kind::Simple, |spec| {
+                let user = StopStep { how: StopHow::Signal(Signal::USR1), ..term() };
+                spec.stop.modes.insert(ModeId(0), vec![command(0), user]);
             }),
         ),
         ("remaining", spec(Kind::Simple, |spec| spec.remain_after_exit = true)),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Action, ActionKind, ControlCommand, Dependency, DependencyKind, Engine, Exit, Invocation, Kind,
-    Moment, Notification, OperationId, Outcome, Process, Report, Request, ServiceId, ServiceSpec,
-    Signal, SpawnError, State, Status, StopHow, StopStep, Transition, Whom,
+    Manner, Moment, Notification, OperationId, Outcome, Process, Report, Request, ServiceId,
+    ServiceSpec, Signal, SpawnError, State, Status, StopHow, StopStep, Transition, Whom,
 };
 
 /// Services in some situation.
@@ -180,17 +180,17 @@ impl Case {
 
     pub(crate) fn stop(&mut self, names: &str) -> OperationId {
         let services = self.ids(names);
-        self.request(Request::Stop { services, force: false, no_dependents: false })
+        self.request(Request::Stop { services, manner: Manner::Graceful, no_dependents: false })
     }
 
     pub(crate) fn force_stop(&mut self, names: &str) -> OperationId {
         let services = self.ids(names);
-        self.request(Request::Stop { services, force: true, no_dependents: false })
+        self.request(Request::Stop { services, manner: Manner::Force, no_dependents: false })
     }
 
     pub(crate) fn stop_alone(&mut self, names: &str) -> OperationId {
         let services = self.ids(names);
-        self.request(Request::Stop { services, force: false, no_dependents: true })
+        self.request(Request::Stop { services, manner: Manner::Graceful, no_dependents: true })
     }
 
     pub(crate) fn restart(&mut self, names: &str) -> OperationId {
@@ -212,7 +212,7 @@ impl Case {
     }
 
     pub(crate) fn shut_down(&mut self, within: Option<u64>) -> OperationId {
-        self.request(Request::Shutdown { within: within.map(secs), force: false })
+        self.request(Request::Shutdown { within: within.map(secs), manner: Manner::Graceful })
     }
 
     // What the world reports.

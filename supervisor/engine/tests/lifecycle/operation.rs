@@ -1,8 +1,8 @@
 //! What requests come to: every operation ends, and each service of it with the right result.
 
 use supervisor_engine::{
-    ENDED_OPERATIONS_KEPT, Ending, Exit, FailReason, Goal, Outcome, Request, RestartPolicy, Signal,
-    Status, Verb,
+    ENDED_OPERATIONS_KEPT, Ending, Exit, FailReason, Goal, Manner, Outcome, Request, RestartPolicy,
+    Signal, Status, Verb,
 };
 
 use crate::case::{Case, notify, secs, simple};
@@ -249,7 +249,7 @@ fn an_operation_can_be_looked_up_when_its_end_is_told_however_many_end_at_once()
     let mut case = Case::of([notify("a")]);
     let starts: Vec<_> = (0..2 * ENDED_OPERATIONS_KEPT).map(|_| case.start("a")).collect();
     let mut engine = case.engine;
-    engine.request(Request::Shutdown { within: None, force: true }, case.now);
+    engine.request(Request::Shutdown { within: None, manner: Manner::Force }, case.now);
     let mut told = 0;
     while let Some(ended) = engine.poll_ended() {
         assert!(engine.operation(ended).is_some());

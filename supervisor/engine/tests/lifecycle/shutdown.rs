@@ -1,6 +1,6 @@
 //! The end of everything: in order, within a time, or at once.
 
-use supervisor_engine::{Outcome, Request, Signal, State, Status, StopCause};
+use supervisor_engine::{Manner, Outcome, Request, Signal, State, Status, StopCause};
 
 use crate::case::{Case, Spec, secs, simple, target};
 
@@ -77,7 +77,7 @@ fn a_second_shutdown_tightens_the_first_and_never_loosens_it() {
 fn a_forced_shutdown_kills_in_order() {
     let mut case = Case::up(pair());
     case.shut_down(None);
-    case.request(Request::Shutdown { within: None, force: true });
+    case.request(Request::Shutdown { within: None, manner: Manner::Force });
     case.does(["web TERM all", "web KILL all"]);
     case.dies("web", Signal::KILL);
     case.does(["web release", "db KILL all"]);

@@ -1,11 +1,11 @@
 //! The way of one service down by signals.
 
 use supervisor_engine::{
-    Exit, KILL_PATIENCE, KillMode, Outcome, PhaseEnd, Report, Run, Signal, State, Status, Step,
-    StopCause, StopHow, Why,
+    Exit, KILL_PATIENCE, KillMode, Manner, ModeId, Outcome, PhaseEnd, Report, Request, Run, Signal,
+    State, Status, Step, StopCause, StopHow, Why,
 };
 
-use crate::case::{Case, command, notify, secs, signal, simple, sleep};
+use crate::case::{Case, Spec, command, notify, secs, signal, simple, sleep};
 
 #[test]
 fn a_stop_asks_and_ends_when_the_service_is_gone() {
@@ -267,7 +267,7 @@ fn a_signal_on_request_goes_to_a_main_process_that_lives() {
     case.exits("down", 0);
     case.does(["down release"]);
     let (services, signal) = (case.ids("web down web"), Signal::USR1);
-    let sent = case.request(supervisor_engine::Request::Signal { services, signal });
+    let sent = case.request(Request::Signal { services, signal });
     case.does(["web USR1 main"]);
     case.came_to(sent, "web", &Outcome::Signalled);
     case.came_to(sent, "down", &Outcome::NotRunning);
@@ -382,4 +382,76 @@ fn a_hang_up_follows_each_signal_of_the_steps_but_itself_and_the_restart_signal(
     case.spawned("sh");
     case.restart("sh");
     case.does(["sh release", "sh spawn", "sh USR1 all"]);
+}
+
+/// The number of the one mode there is.
+const LAME_DUCK: Manner = Manner::Mode(ModeId(0));
+
+fn with_mode(spec: Spec) -> Spec {
+    spec.with(|spec| {
+        let steps = vec![command(0, 5), signal(Signal::USR2, 60), signal(Signal::QUIT, 5)];
+        spec.stop.modes.insert(ModeId(0), steps);
+    })
+}
+
+fn stop_by_mode(case: &mut Case, names: &str) {
+    let services = case.ids(names);
+    case.request(Request::Stop { services, manner: LAME_DUCK, no_dependents: false });
+}
+
+#[test]
+fn a_mode_has_a_sequence_of_its_own() {
+    let mut case = Case::up([with_mode(simple("nats"))]);
+    stop_by_mode(&mut case, "nats");
+    case.command_exits("nats", 1);
+    case.after(secs(65));
+    case.does(["nats stop-command 0", "nats USR2 all", "nats QUIT all", "nats KILL all"]);
+    case.dies("nats", Signal::KILL);
+    assert_eq!(case.state("nats"), &State::Stopped(StopCause::Requested));
+    case.start("nats");
+    case.spawned("nats");
+    case.stop("nats");
+    case.does(["nats release", "nats spawn", "nats TERM all"]);
+}
+
+#[test]
+fn what_goes_down_with_it_and_does_not_know_the_mode_stops_by_default() {
+    let mut case = Case::up([with_mode(simple("nats")), simple("web").requires("nats")]);
+    stop_by_mode(&mut case, "nats");
+    case.does(["web TERM all"]);
+    case.exits("web", 0);
+    case.does(["web release", "nats stop-command 0"]);
+}
+
+#[test]
+fn a_shutdown_may_be_of_a_mode() {
+    let mut case = Case::up([with_mode(simple("nats")), simple("web")]);
+    case.request(Request::Shutdown { within: Some(secs(20)), manner: LAME_DUCK });
+    case.does(["nats stop-command 0", "web TERM all"]);
+    case.exits("web", 0);
+    case.after(secs(20));
+    case.does(["web release", "nats KILL command", "nats USR2 all", "nats KILL all"]);
+}
+
+#[test]
+fn a_stop_that_runs_keeps_its_sequence_unless_it_is_forced() {
+    let mut case = Case::up([with_mode(simple("nats"))]);
+    stop_by_mode(&mut case, "nats");
+    case.command_exits("nats", 1);
+    case.stop("nats");
+    case.start("nats");
+    case.after(secs(60));
+    case.does(["nats stop-command 0", "nats USR2 all", "nats QUIT all"]);
+    case.force_stop("nats");
+    case.does(["nats KILL all"]);
+}
+
+#[test]
+fn the_restart_signal_is_not_for_a_mode() {
+    let spec = with_mode(simple("nats")).with(|spec| spec.stop.restart_signal = Some(Signal::HUP));
+    let mut case = Case::up([spec]);
+    stop_by_mode(&mut case, "nats");
+    case.start("nats");
+    case.command_exits("nats", 1);
+    case.does(["nats stop-command 0", "nats USR2 all"]);
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Dependency, DependencyKind, ExitSet, KillMode, Kind, ReloadHow, ReloadSpec, RestartPolicy,
-    ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
+    Dependency, DependencyKind, ExitSet, KillMode, Kind, ModeId, ReloadHow, ReloadSpec,
+    RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
 };
 
 use crate::dice::Dice;
@@ -66,6 +66,10 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
     spec.stop.steps = (0..dice.below(4)).map(|_| step(dice)).collect();
     spec.stop.send_sigkill = dice.percent(90);
     spec.stop.kill_mode = dice.one_of(&[KillMode::Group, KillMode::Mixed, KillMode::Process]);
+    if dice.percent(20) {
+        let steps = (0..dice.below(3)).map(|_| step(dice)).collect();
+        spec.stop.modes.insert(ModeId(0), steps);
+    }
     spec.stop.final_signal = dice.percent(20).then_some(Signal::PIPE);
     spec.stop.restart_signal = dice.percent(20).then_some(Signal::USR2);
     spec.stop.send_sighup = dice.percent(20);
@@ -137,7 +141,8 @@ fn dependencies(id: u32, count: u32, dice: &mut Dice) -> Vec<Dependency> {
 fn nature(spec: &ServiceSpec, trouble: u32, dice: &mut Dice) -> Nature {
     let chance = |dice: &mut Dice| if dice.percent(50) { trouble } else { 0 };
     let endless_start = spec.start_timeout.is_none();
-    let endless_stop = spec.stop.steps.iter().any(|step| step.timeout.is_none());
+    let mut steps = spec.stop.modes.values().flatten().chain(&spec.stop.steps);
+    let endless_stop = steps.any(|step| step.timeout.is_none());
     Nature {
         spawn_fails: chance(dice),
         silent: if endless_start { 0 } else { chance(dice) },
@@ -156,8 +161,7 @@ pub(crate) fn longest_stop(spec: &ServiceSpec) -> Option<Duration> {
     // Once as steps, once as the patience with one that ends by itself.
     let last = if spec.stop.final_signal.is_some() { 2 } else { 1 };
     let kill = last * supervisor_engine::KILL_PATIENCE;
-    spec.stop
-        .steps
-        .iter()
-        .try_fold(abort + kill, |sum, step| step.timeout.map(|timeout| sum + 2 * timeout))
+    // Which of the sequences it will be is not known.
+    let mut steps = spec.stop.modes.values().flatten().chain(&spec.stop.steps);
+    steps.try_fold(abort + kill, |sum, step| step.timeout.map(|timeout| sum + 2 * timeout))
 }

@@ -6,8 +6,8 @@
 
 use supervisor_engine::{
     Action, ActionKind, Cause, DependencyKind, Engine, Exit, Goal, Invocation, KillMode, Kind,
-    Moment, Process, Report, Request, ServiceId, ServiceSpec, Signal, State, Status, StopCause,
-    Transition, Whom,
+    Manner, Moment, Process, Report, Request, ServiceId, ServiceSpec, Signal, State, Status,
+    StopCause, Transition, Whom,
 };
 
 /// The books about all services.
@@ -194,7 +194,8 @@ impl Ledger {
     /// Takes note of an action and checks that it may be.
     pub(crate) fn act(&mut self, action: Action, spec: &ServiceSpec, goal: Goal) -> Verdict {
         let by_hand = self.asked == Asked::Signal;
-        let forced = by_hand || self.overdue || matches!(goal, Goal::Down { force: true, .. });
+        let forced =
+            by_hand || self.overdue || matches!(goal, Goal::Down { manner: Manner::Force, .. });
         let account = &mut self.accounts[action.service.index()];
         if action.what == ActionKind::Spawn {
             rule(account.execution.is_none(), "a service has one live invocation at most")?;
@@ -415,7 +416,7 @@ impl Ledger {
             }
             let may_kill = service.spec().stop.send_sigkill;
             rule(!account.stuck || account.killed || !may_kill, "stuck is what survived KILL")?;
-            let forced = matches!(service.goal(), Goal::Down { force: true, .. });
+            let forced = matches!(service.goal(), Goal::Down { manner: Manner::Force, .. });
             let in_vain = forced && account.status == Status::Stopping && !account.killed;
             rule(!in_vain || !may_kill, "a forced stop kills at once")?;
             let at_rest = matches!(state.status(), Status::Stopped | Status::Failed);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use supervisor_engine::{
-    DependencyKind, ExitSet, KillMode, Kind, ReloadHow, RestartPolicy, Signal, StopHow,
+    DependencyKind, ExitSet, KillMode, Kind, ModeId, ReloadHow, RestartPolicy, Signal, StopHow,
 };
 
 use super::super::{Console, Identity, LogFormat, NotifyAccess, ProbeCheck, Readiness, Sink};
@@ -91,10 +91,20 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
             (StopHow::Signal(Signal::QUIT), None, true),
         ]
     );
-    assert_eq!(app.stop_commands, [["app", "stop"].map(String::from)]);
+    let commands = [["app", "stop"], ["app", "quack"]].map(|argv| argv.map(String::from));
+    assert_eq!(app.stop_commands, commands);
     assert_eq!((stop.send_sigkill, stop.kill_mode), (true, KillMode::Mixed));
     assert_eq!((stop.final_signal, stop.restart_signal), (Some(Signal::ABRT), Some(Signal::USR2)));
     assert!(stop.send_sighup);
+    assert_eq!(config.stop_modes, ["drain", "lame-duck"]);
+    let duck: Vec<_> = stop.modes[&ModeId(1)].iter().map(|step| (step.how, step.timeout)).collect();
+    assert_eq!(
+        duck,
+        [
+            (StopHow::Signal(Signal::USR2), Some(Duration::from_mins(2))),
+            (StopHow::Command(1), Some(Duration::from_secs(10))),
+        ]
+    );
     let restart = &app.spec.restart;
     assert_eq!(restart.policy, RestartPolicy::Always);
     assert_eq!(restart.delay, Duration::from_millis(200));
@@ -180,7 +190,6 @@ fn what_is_not_supported_yet_may_be_set_to_off() {
         condition = []
         fd-store-max = 0
         fd-store-preserve = "restart"
-        stop-modes = {}
         drain = "0s"
         restart-mode = "normal"
         on-failure = []
