@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use supervisor_api::State;
+use supervisor_api::{ItemResult, State};
 
 use crate::harness::{Daemon, alive, wait_until};
 
@@ -237,4 +237,38 @@ fn the_socket_stays_when_a_service_is_restarted() {
     assert!(!alive(first));
     let seen = daemon.happened("env", "app");
     assert_eq!(seen[0].detail, seen[1].detail);
+}
+
+fn notify_reload(lines: &str, steps: &str) -> Daemon {
+    let daemon = Daemon::boot(&format!(
+        r#"[service.app]
+        type = "notify-reload"
+        command = "${{FIXTURE}} ${{SERVICE}} {steps} --ready"
+        {lines}"#
+    ));
+    daemon.wait_state("app", State::Running);
+    daemon
+}
+
+#[test]
+fn a_notify_reload_service_answers_its_reload() {
+    let daemon = notify_reload("", "--reloads");
+    assert_eq!(daemon.service("app").kind, "notify-reload");
+    for times in 1..=2 {
+        let operation = daemon.operate("reload", &["app"]);
+        assert!(operation.ok, "{operation:?}");
+        let seen = daemon.happened("signal", "app");
+        assert_eq!((seen.len(), seen[0].detail.as_str()), (times, "HUP"));
+        assert_eq!(daemon.state("app"), State::Running);
+    }
+}
+
+#[test]
+fn a_reload_that_is_not_answered_fails_and_the_service_stays_up() {
+    let daemon = notify_reload("reload-timeout = \"100ms\"\nreload-signal = \"USR1\"", "--reloads");
+    let main = daemon.pid_of("app");
+    let operation = daemon.operate("reload", &["app"]);
+    assert_eq!(operation.items[0].result, Some(ItemResult::ReloadFailed), "{operation:?}");
+    assert_eq!(daemon.happened("signal", "app")[0].detail, "USR1");
+    assert_eq!((daemon.state("app"), daemon.pid_of("app")), (State::Running, main));
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::exit::{Exit, SpawnError};
 use crate::id::{ModeId, ServiceId};
+use crate::moment::Moment;
 use crate::signal::Signal;
 
 /// What somebody asks for. Each request becomes an [`Operation`](crate::Operation).
@@ -107,6 +108,8 @@ pub struct Notification {
     pub ready: bool,
     /// `RELOADING=1`.
     pub reloading: bool,
+    /// `MONOTONIC_USEC=`: when the reload that `reloading` tells of began.
+    pub reload_began: Option<Moment>,
     /// `STOPPING=1`.
     pub stopping: bool,
     /// `EXTEND_TIMEOUT_USEC=`.

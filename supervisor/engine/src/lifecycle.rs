@@ -98,7 +98,7 @@ impl Engine {
             None => self.come_up(id, cause, now),
             Some(time) => {
                 let (phase, deadline) = (StartPhase::Settle, Some(now + time));
-                let starting = Starting { phase, deadline, ..starting.clone() };
+                let starting = Starting { deadline, phase, ..starting.clone() };
                 self.enter(id, State::Starting(starting), cause, now);
             }
         }
@@ -276,8 +276,12 @@ impl Engine {
         if message.stopping {
             self.on_announced_stop(id, now);
         } else if message.ready {
+            if message.reloading {
+                self.on_answered_reload(id, message.reload_began, now);
+            }
             self.on_ready(id, now);
         } else if message.reloading {
+            self.on_answered_reload(id, message.reload_began, now);
             self.on_announced_reload(id, now);
         }
         if let Some(extension) = message.extend {
@@ -317,6 +321,7 @@ impl Engine {
                         reloading.phase = ReloadPhase::Command { announced: false };
                     }
                 }),
+                ReloadPhase::Signalled { .. } => {}
             },
             // While running it is nothing new; after STOPPING=1 it does not count.
             State::Stopped(_)
@@ -327,6 +332,19 @@ impl Engine {
             | State::Backoff(_)
             | State::Exited(_)
             | State::Failed(_) => {}
+        }
+    }
+
+    /// `RELOADING=1` answers the signal if the reload began after that was asked for.
+    fn on_answered_reload(&mut self, id: ServiceId, began: Option<Moment>, now: Moment) {
+        // That is all that the message tells of its time.
+        let micros = |at: Moment| at.since_zero().as_micros();
+        if let State::Reloading(reloading) = &self.get(id).state
+            && let ReloadPhase::Signalled { asked } = reloading.phase
+            && began.is_some_and(|began| micros(began) >= micros(asked))
+        {
+            let reloading = Reloading { phase: ReloadPhase::Announced, ..reloading.clone() };
+            self.enter(id, State::Reloading(reloading), Cause::Reload, now);
         }
     }
 
@@ -391,6 +409,15 @@ impl Engine {
             ReloadHow::Signal(signal) => {
                 self.act(id, invocation, ActionKind::Signal { signal, whom: Whom::Main });
                 self.resolve_reloads(id, &Outcome::Reloaded, now);
+            }
+            ReloadHow::Handshake(signal) => {
+                self.act(id, invocation, ActionKind::Signal { signal, whom: Whom::Main });
+                let reloading = Reloading {
+                    running,
+                    phase: ReloadPhase::Signalled { asked: now },
+                    deadline: now.after(reload.timeout),
+                };
+                self.enter(id, State::Reloading(reloading), Cause::Reload, now);
             }
             ReloadHow::Command => {
                 self.act(id, invocation, ActionKind::Run(ControlCommand::Reload));
@@ -482,7 +509,12 @@ impl Engine {
                 self.enter(id, state, Cause::ReloadTimeout, now);
                 self.resolve_reloads(id, &Outcome::ReloadTimeout, now);
             }
-            (ReloadPhase::Command { .. } | ReloadPhase::Announced, _) => {
+            (
+                ReloadPhase::Command { .. }
+                | ReloadPhase::Signalled { .. }
+                | ReloadPhase::Announced,
+                _,
+            ) => {
                 self.end_reload(id, &Outcome::ReloadTimeout, Cause::ReloadTimeout, now);
             }
         }

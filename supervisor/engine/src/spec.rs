@@ -64,6 +64,11 @@ impl ServiceSpec {
         }
     }
 
+    /// Whether it answers the signal of a reload.
+    pub const fn reloads_by_handshake(&self) -> bool {
+        matches!(self.reload, Some(ReloadSpec { how: ReloadHow::Handshake(_), .. }))
+    }
+
     /// How long it must stay alive before it counts as up, if that makes a difference for its kind.
     pub(crate) fn settles_for(&self) -> Option<Duration> {
         let lives_on = match self.kind {
@@ -301,6 +306,10 @@ pub struct ReloadSpec {
 pub enum ReloadHow {
     /// Sends a signal to the main process; done when sent.
     Signal(Signal),
+    /// Sends a signal to the main process; done when it has said `RELOADING=1`, with a
+    /// `MONOTONIC_USEC=` that is not earlier than the request, and then `READY=1`
+    /// (`Type=notify-reload` of `systemd.service(5)`).
+    Handshake(Signal),
     /// Runs the reload command; done when it has ended.
     Command,
 }

@@ -105,6 +105,11 @@ pub enum ReloadPhase {
         /// Whether it has said so.
         announced: bool,
     },
+    /// `RELOADING=1` in answer to the signal.
+    Signalled {
+        /// When the reload was asked for: what began earlier is no answer.
+        asked: Moment,
+    },
     /// `READY=1`, after the service has said `RELOADING=1`.
     Announced,
 }

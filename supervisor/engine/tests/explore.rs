@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use supervisor_engine::{
-    Exit, Invocation, Kind, Manner, Moment, Notification, Process, Report, Request, ServiceId,
-    ServiceSpec, State, Status, WatchdogMessage,
+    Exit, Invocation, Kind, Manner, Moment, Notification, Process, ReloadHow, ReloadSpec, Report,
+    Request, ServiceId, ServiceSpec, State, Status, WatchdogMessage,
 };
 
 use diagram::Diagram;
@@ -155,7 +155,7 @@ fn inputs(world: &Observed) -> Vec<Input> {
     for id in &ids {
         let spec = world.engine.service(*id).spec();
         if let Some(execution) = world.ledger.execution(*id) {
-            let news = news(execution, spec);
+            let news = news(execution, spec, world.now);
             inputs.extend(news.into_iter().map(|report| Input::Report(*id, report)));
         }
         inputs.extend(requests(*id, spec, ids.len()).into_iter().map(Input::Request));
@@ -205,7 +205,7 @@ fn requests(id: ServiceId, spec: &ServiceSpec, of: usize) -> Vec<Request> {
 }
 
 /// What the processes of an invocation can give news of.
-fn news(execution: &Execution, spec: &ServiceSpec) -> Vec<Report> {
+fn news(execution: &Execution, spec: &ServiceSpec, now: Moment) -> Vec<Report> {
     let error =
         || supervisor_engine::SpawnError { step: "exec", errno: 2, message: "exec".to_owned() };
     let said = |fill: fn(&mut Notification)| {
@@ -224,6 +224,14 @@ fn news(execution: &Execution, spec: &ServiceSpec) -> Vec<Report> {
                 news.push(said(|message| message.ready = true));
                 news.push(said(|message| message.reloading = true));
                 news.push(said(|message| message.stopping = true));
+            }
+            if let Some(ReloadSpec { how: ReloadHow::Handshake(_), .. }) = spec.reload {
+                for (began, ready) in [(Moment::default(), false), (now, false), (now, true)] {
+                    let reload_began = Some(began);
+                    let answer =
+                        Notification { reloading: true, reload_began, ready, ..said_nothing() };
+                    news.push(Report::Notified(answer));
+                }
             }
             if spec.watchdog.is_some() {
                 let alive = Some(WatchdogMessage::Alive);

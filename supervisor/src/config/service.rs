@@ -269,14 +269,17 @@ impl Workshop<'_> {
     }
 }
 
+/// The `type` of a service that says itself when it has reloaded.
+const NOTIFY_RELOAD: &str = "notify-reload";
+
 /// What it is. A table with keys that say something about a process, but without a process, is not
 /// meant to be a target.
 fn kind(reader: &Reader<'_>, order: &Order<'_>, incomplete: bool) -> Kind {
     let kinds = [
         ("simple", Some(Kind::Simple)),
         ("notify", Some(Kind::Notify)),
+        (NOTIFY_RELOAD, Some(Kind::Notify)),
         ("oneshot", Some(Kind::Oneshot)),
-        ("notify-reload", None),
         ("forking", None),
     ];
     let kind = reader.choice_so_far("type", &kinds).unwrap_or(Kind::Simple);
@@ -358,8 +361,20 @@ fn reload(
 ) -> Option<ReloadSpec> {
     reader.exclusive(&["reload-command", "reload-signal"], "a reload is one or the other");
     let signal = reader.signal("reload-signal");
+    let answers =
+        reader.node("type").is_some_and(|node| node.value.as_str() == Some(NOTIFY_RELOAD));
+    if answers && let Some(entry) = reader.entry("reload-command").filter(|_| has_command) {
+        let bad = Bad::new("a service of type notify-reload is reloaded by its signal");
+        reader.decoder.bad::<()>(entry.key, bad.hint(r#"take it away, or write type = "notify""#));
+    }
     let timeout = reader.duration("reload-timeout").unwrap_or(start_timeout);
-    let how = if has_command { ReloadHow::Command } else { ReloadHow::Signal(signal?) };
+    let how = if answers {
+        ReloadHow::Handshake(signal.unwrap_or(Signal::HUP))
+    } else if has_command {
+        ReloadHow::Command
+    } else {
+        ReloadHow::Signal(signal?)
+    };
     Some(ReloadSpec { how, timeout })
 }
 

@@ -26,8 +26,6 @@ pub struct Message<'a> {
     pub main_pid: Option<i32>,
     /// `MAINPIDFDID=`: the inode of the pidfd of `main_pid`, which guards against a reused number.
     pub main_pidfd_id: Option<u64>,
-    /// `MONOTONIC_USEC=`: when a reload began, on `CLOCK_MONOTONIC`.
-    pub monotonic: Option<Moment>,
     /// `STATUS=`: one line for people; empty clears the last one.
     pub status: Option<&'a str>,
     /// `NOTIFYACCESS=`: whose messages count from the next one on.
@@ -157,7 +155,8 @@ impl<'a> Message<'a> {
     fn interpret(&mut self, values: &Values<'a>) {
         self.main_pid = self.read("MAINPID", values.main_pid, pid);
         self.main_pidfd_id = self.read("MAINPIDFDID", values.main_pidfd_id, integer::parse);
-        self.monotonic = self.read("MONOTONIC_USEC", values.monotonic, duration).map(Moment::new);
+        self.lifecycle.reload_began =
+            self.read("MONOTONIC_USEC", values.monotonic, duration).map(Moment::new);
         self.status = self.read("STATUS", values.status, Some);
         self.notify_access = self.read("NOTIFYACCESS", values.notify_access, access);
         self.errno = self.read("ERRNO", values.errno, errno);

@@ -31,7 +31,10 @@ fn a_message_is_parsed_and_names_its_sender() {
     deliver(b"RELOADING=1\nMONOTONIC_USEC=5", &[], |notice| match notice {
         Ok(Notice::Message { message, sender }) => {
             assert!(message.notification().reloading);
-            assert_eq!(message.monotonic, Some(Moment::new(Duration::from_micros(5))));
+            assert_eq!(
+                message.notification().reload_began,
+                Some(Moment::new(Duration::from_micros(5)))
+            );
             assert_eq!(sender.pid, nix::unistd::getpid().as_raw());
         }
         other => panic!("{other:?}"),

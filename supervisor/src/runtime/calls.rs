@@ -97,7 +97,7 @@ impl Runtime {
             instance: config.instance.clone(),
             groups: self.names.groups_of(id).to_vec(),
             description: config.description.clone(),
-            kind: view::kind(config.spec.kind).to_owned(),
+            kind: view::kind(&config.spec).to_owned(),
             enabled: config.spec.enabled,
             state: view::state(state.status()),
             since_ms: wall.at_ms(service.since()),

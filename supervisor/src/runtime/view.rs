@@ -3,8 +3,8 @@
 use supervisor_api as api;
 use supervisor_engine::{
     Aim, Cause, DependencyKind, Ending, Engine, Exit, FailReason, Item, Kind, Operation, Outcome,
-    PhaseEnd, Plan, PlanKind, ReloadPhase, Run, Service, ServiceId, StartPhase, State, Status,
-    Step, StopCause, StopHow, StopPhase, Verb, Why,
+    PhaseEnd, Plan, PlanKind, ReloadPhase, Run, Service, ServiceId, ServiceSpec, StartPhase, State,
+    Status, Step, StopCause, StopHow, StopPhase, Verb, Why,
 };
 
 use crate::clock::{Wall, millis};
@@ -28,8 +28,10 @@ pub(crate) const fn state(status: Status) -> api::State {
     }
 }
 
-pub(crate) const fn kind(kind: Kind) -> &'static str {
-    match kind {
+/// As `type` of the spec has it.
+pub(crate) const fn kind(spec: &ServiceSpec) -> &'static str {
+    match spec.kind {
+        Kind::Notify if spec.reloads_by_handshake() => "notify-reload",
         Kind::Target => "target",
         Kind::Simple => "simple",
         Kind::Notify => "notify",
@@ -77,11 +79,12 @@ pub(crate) fn started(service: &Service) -> Option<supervisor_engine::Moment> {
 pub(crate) fn step(step: Step) -> String {
     match step {
         Step::Sequence(_, StopHow::Command(_)) => "command".to_owned(),
-        Step::Sequence(_, StopHow::Signal(signal)) => format!("signal {signal}"),
+        Step::Sequence(_, StopHow::Signal(signal)) | Step::Final(signal) => {
+            format!("signal {signal}")
+        }
         Step::Sequence(_, StopHow::Sleep) => "sleep".to_owned(),
         Step::Announced => "announced".to_owned(),
         Step::Abort(signal) => format!("abort {signal}"),
-        Step::Final(signal) => format!("signal {signal}"),
         Step::Kill => "signal KILL".to_owned(),
         Step::Stuck => "stuck".to_owned(),
     }
@@ -221,6 +224,7 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
             "reloading",
             match phase {
                 ReloadPhase::Command { .. } => "runs its reload command",
+                ReloadPhase::Signalled { .. } => "waits for RELOADING=1",
                 ReloadPhase::Announced => "waits for READY=1 after RELOADING=1",
             }
             .to_owned(),

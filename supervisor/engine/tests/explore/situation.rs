@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use supervisor_engine::{
-    Aim, Backoff, Exited, Held, Invocation, Moment, Reloading, Running, ServiceSpec, Starting,
-    State, Stopping,
+    Aim, Backoff, Exited, Held, Invocation, Moment, ReloadPhase, Reloading, Running, ServiceSpec,
+    Starting, State, Stopping,
 };
 
 use crate::observed::Observed;
@@ -87,7 +87,13 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
         State::Running(now) => State::Running(running(now)),
         State::Reloading(reloading) => State::Reloading(Reloading {
             running: running(&reloading.running),
-            phase: reloading.phase,
+            phase: match reloading.phase {
+                // All that is said now is later, whenever that was.
+                ReloadPhase::Signalled { .. } => {
+                    ReloadPhase::Signalled { asked: Moment::default() }
+                }
+                phase @ (ReloadPhase::Command { .. } | ReloadPhase::Announced) => phase,
+            },
             deadline: reloading.deadline.map(shift),
         }),
         State::Stopping(stopping) => State::Stopping(Stopping {

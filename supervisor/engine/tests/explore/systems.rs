@@ -56,6 +56,13 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
                 spec.stop.modes.insert(ModeId(0), vec![command(0), user]);
             }),
         ),
+        (
+            "reload signal that is answered",
+            spec(Kind::Notify, |spec| {
+                spec.settle_time = SECOND;
+                spec.reload = reload(ReloadHow::Handshake(Signal::HUP));
+            }),
+        ),
         ("remaining", spec(Kind::Simple, |spec| spec.remain_after_exit = true)),
         (
             "always, two starts at most",

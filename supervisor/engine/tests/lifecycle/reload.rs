@@ -1,8 +1,12 @@
 //! Reloads: never before the service is up, one at a time, and never a reason to stop it.
 
-use supervisor_engine::{Exit, Outcome, ReloadHow, ReloadPhase, ReloadSpec, Signal, Status, Why};
+use std::time::Duration;
 
-use crate::case::{Case, Spec, error, notify, secs, simple};
+use supervisor_engine::{
+    Exit, Moment, Outcome, ReloadHow, ReloadPhase, ReloadSpec, Signal, Status, Why,
+};
+
+use crate::case::{Case, Spec, error, millis, notify, secs, simple};
 
 fn by_signal() -> Spec {
     let reload = ReloadSpec { how: ReloadHow::Signal(Signal::HUP), timeout: Some(secs(20)) };
@@ -194,4 +198,100 @@ fn a_service_that_remains_up_without_main_during_a_reload_is_stopped_after_its_c
     case.does(["db stop-command 0"]);
     case.command_exits("db", 0);
     case.does(["db release"]);
+}
+
+fn by_handshake() -> Spec {
+    let reload = ReloadSpec { how: ReloadHow::Handshake(Signal::HUP), timeout: Some(secs(20)) };
+    notify("db").with(|spec| spec.reload = Some(reload))
+}
+
+/// `RELOADING=1` with the time of its begin, and perhaps `READY=1` at once.
+fn reloads(case: &mut Case, began: Option<Moment>, ready: bool) {
+    case.notifies("db", |message| {
+        (message.reloading, message.reload_began, message.ready) = (true, began, ready);
+    });
+}
+
+#[test]
+fn a_signal_that_is_answered_is_waited_for() {
+    let mut case = Case::of([by_handshake()]);
+    case.start("db");
+    let reload = case.reload("db");
+    case.spawned("db");
+    case.does(["db spawn"]);
+    case.says("db", "READY");
+    case.does(["db HUP main"]);
+    case.is("db", Status::Reloading);
+    assert!(case.state("db").is_up());
+    case.after(secs(1));
+    let now = Some(case.now);
+    reloads(&mut case, now, false);
+    assert_eq!(case.engine.why(case.id("db")), Why::Reloading(ReloadPhase::Announced));
+    assert_eq!(case.outcome(reload, "db"), None);
+    case.says("db", "READY");
+    case.came_to(reload, "db", &Outcome::Reloaded);
+    case.is("db", Status::Running);
+}
+
+#[test]
+fn an_answer_may_be_one_message() {
+    let mut case = Case::up([by_handshake()]);
+    let reload = case.reload("db");
+    let now = Some(case.now);
+    reloads(&mut case, now, true);
+    case.came_to(reload, "db", &Outcome::Reloaded);
+}
+
+#[test]
+fn what_began_before_the_request_or_without_a_time_is_no_answer() {
+    let mut case = Case::up([by_handshake()]);
+    let early = Some(case.now);
+    case.after(millis(1));
+    let reload = case.reload("db");
+    reloads(&mut case, early, false);
+    case.says("db", "READY");
+    reloads(&mut case, early, true);
+    reloads(&mut case, None, true);
+    assert_eq!(case.outcome(reload, "db"), None);
+    case.after(secs(20));
+    case.came_to(reload, "db", &Outcome::ReloadTimeout);
+    case.is("db", Status::Running);
+    case.does(["db HUP main"]);
+    let again = case.reload("db");
+    let now = Some(case.now);
+    reloads(&mut case, now, true);
+    case.came_to(again, "db", &Outcome::Reloaded);
+}
+
+#[test]
+fn the_answer_is_as_fine_as_a_microsecond() {
+    let mut case = Case::up([by_handshake()]);
+    case.after(Duration::from_nanos(1_999));
+    let reload = case.reload("db");
+    let asked = case.now.since_zero().as_micros();
+    let told = Duration::from_micros(u64::try_from(asked).expect("it is not that late"));
+    reloads(&mut case, Some(Moment::new(told)), true);
+    case.came_to(reload, "db", &Outcome::Reloaded);
+}
+
+#[test]
+fn a_reload_that_never_becomes_ready_ends_with_its_timeout() {
+    let mut case = Case::up([by_handshake()]);
+    let (reload, second) = (case.reload("db"), case.reload("db"));
+    let now = Some(case.now);
+    case.after(secs(5));
+    reloads(&mut case, now, false);
+    case.after(secs(15));
+    case.came_to(reload, "db", &Outcome::ReloadTimeout);
+    assert_eq!(case.outcome(second, "db"), None);
+    case.does(["db HUP main", "db HUP main"]);
+}
+
+#[test]
+fn a_stop_ends_a_reload_that_waits_for_its_answer() {
+    let mut case = Case::up([by_handshake()]);
+    let reload = case.reload("db");
+    case.stop("db");
+    case.came_to(reload, "db", &Outcome::Superseded);
+    case.does(["db HUP main", "db TERM all"]);
 }

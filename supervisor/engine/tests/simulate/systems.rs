@@ -82,7 +82,16 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
         });
     }
     spec.reload = dice.percent(50).then(|| ReloadSpec {
-        how: dice.one_of(&[ReloadHow::Command, ReloadHow::Signal(Signal::HUP)]),
+        how: match kind {
+            Kind::Notify => dice.one_of(&[
+                ReloadHow::Command,
+                ReloadHow::Signal(Signal::HUP),
+                ReloadHow::Handshake(Signal::HUP),
+            ]),
+            Kind::Target | Kind::Simple | Kind::Oneshot => {
+                dice.one_of(&[ReloadHow::Command, ReloadHow::Signal(Signal::HUP)])
+            }
+        },
         timeout: Some(dice.millis(0, 5_000)),
     });
     spec

@@ -227,6 +227,8 @@ impl World {
             if whom == Whom::All && (body.others || body.main) {
                 self.plan(id, now + after + Duration::from_millis(1), Event::OthersEnd);
             }
+        } else if signal == Signal::HUP && whom == Whom::Main {
+            self.reloads(id, nature, now);
         } else if signal != Signal::HUP && signal != Signal::USR1 {
             self.asked_to_end(id, exit, nature, now);
             if whom == Whom::All && body.others && !self.dice.percent(nature.stubborn) {
@@ -234,6 +236,23 @@ impl World {
                 self.plan(id, now + took, Event::OthersEnd);
             }
         }
+    }
+
+    /// It may say that it reloads, and perhaps even that it has done so.
+    fn reloads(&mut self, id: ServiceId, nature: &Nature, now: Moment) {
+        if self.dice.percent(nature.silent) {
+            return;
+        }
+        let begin = now + self.dice.millis(0, 500);
+        let stale = self.dice.percent(nature.clumsy);
+        let reloading = said(|message| {
+            message.reloading = true;
+            message.reload_began = Some(if stale { Moment::default() } else { begin });
+            message.ready = self.dice.percent(20);
+        });
+        self.plan(id, begin, Event::Says(reloading));
+        let end = begin + self.dice.millis(0, 3_000);
+        self.plan(id, end, Event::Says(said(|message| message.ready = true)));
     }
 
     /// Its main process may end, or has its own idea.

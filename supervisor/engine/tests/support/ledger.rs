@@ -6,8 +6,8 @@
 
 use supervisor_engine::{
     Action, ActionKind, Cause, DependencyKind, Engine, Exit, Goal, Invocation, KillMode, Kind,
-    Manner, Moment, Process, Report, Request, ServiceId, ServiceSpec, Signal, State, Status,
-    StopCause, Transition, Whom,
+    Manner, Moment, Process, ReloadHow, Report, Request, ServiceId, ServiceSpec, Signal, State,
+    Status, StopCause, Transition, Whom,
 };
 
 /// The books about all services.
@@ -230,6 +230,13 @@ impl Ledger {
                 account.killed |= kills;
                 account.finished |= spec.stop.final_signal.is_none_or(|last| last == signal);
                 rule(!kills || account.finished || forced, "the final signal comes before KILL")?;
+                let reload = spec.reload.map(|reload| reload.how);
+                let reloads = whom == Whom::Main
+                    && [ReloadHow::Signal(signal), ReloadHow::Handshake(signal)]
+                        .iter()
+                        .any(|how| Some(*how) == reload);
+                let in_stop = spec.stop.send_sighup || by_hand;
+                rule(!reloads || now.proven || in_stop, "no reload before the service is ready")?;
                 let restarts = spec.stop.restart_signal == Some(signal);
                 rule(
                     !restarts || by_hand || goal == Goal::Cycle,

@@ -291,3 +291,15 @@ fn a_user_gives_its_groups_and_its_environment() {
     let command = config.services[0].command.as_ref().expect("it has one");
     assert_eq!(command[1], context.environment["HOME"]);
 }
+
+#[test]
+fn a_service_that_answers_its_reload_has_a_signal_for_it() {
+    for (line, signal) in [("", Signal::HUP), ("reload-signal = 'USR1'", Signal::USR1)] {
+        let text = format!("[service.a]\ncommand = 'a'\ntype = 'notify-reload'\n{line}");
+        let config = load_text(&text).unwrap_or_else(|error| panic!("{error}"));
+        let service = &config.services[0];
+        assert_eq!(service.spec.kind, Kind::Notify);
+        assert_eq!(service.notify_access, NotifyAccess::Main);
+        assert_eq!(service.spec.reload.map(|r| r.how), Some(ReloadHow::Handshake(signal)));
+    }
+}

@@ -26,6 +26,7 @@ fn every_field_is_read() {
             lifecycle: Notification {
                 ready: true,
                 reloading: true,
+                reload_began: Some(Moment::new(Duration::from_millis(1500))),
                 stopping: true,
                 extend: Some(Duration::from_secs(2)),
                 watchdog: Some(WatchdogMessage::Alive),
@@ -34,7 +35,6 @@ fn every_field_is_read() {
             barrier: false,
             main_pid: Some(42),
             main_pidfd_id: Some(99),
-            monotonic: Some(Moment::new(Duration::from_millis(1500))),
             status: Some("up, and well"),
             notify_access: Some(NotifyAccess::Exec),
             errno: Some(2),
