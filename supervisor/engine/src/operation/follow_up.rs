@@ -117,8 +117,10 @@ fn outcome(aim: Aim, state: &State) -> Option<Outcome> {
         },
         Aim::Down if state.is_stuck() => Some(Outcome::Stuck),
         Aim::Down => state.is_at_rest().then_some(Outcome::Stopped),
-        Aim::Reload { begun: _ } => match state {
-            State::Waiting | State::Starting(_) | State::Running(_) | State::Reloading(_) => None,
+        Aim::Reload { begun } => match state {
+            // What had begun to reload is gone; a new one may come up.
+            State::Waiting | State::Starting(_) => begun.then_some(Outcome::NotRunning),
+            State::Running(_) | State::Reloading(_) => None,
             State::Backoff(backoff) => {
                 Some(Outcome::Failed(FailReason::Ended(backoff.ending.clone())))
             }
