@@ -272,3 +272,20 @@ fn a_reload_that_is_not_answered_fails_and_the_service_stays_up() {
     assert_eq!(daemon.happened("signal", "app")[0].detail, "USR1");
     assert_eq!((daemon.state("app"), daemon.pid_of("app")), (State::Running, main));
 }
+
+#[test]
+fn a_reload_may_go_on_to_others() {
+    let daemon = Daemon::boot(
+        r#"[defaults]
+        type = "notify-reload"
+        [service.app]
+        command = "${FIXTURE} ${SERVICE} --reloads --ready"
+        reload-propagates-to = ["web"]
+        [service.web]
+        command = "${FIXTURE} ${SERVICE} --reloads --ready""#,
+    );
+    let operation = daemon.operate("reload", &["app"]);
+    assert!(operation.ok, "{operation:?}");
+    assert_eq!(operation.items.len(), 2);
+    assert_eq!(daemon.happened("signal", "web")[0].detail, "HUP");
+}

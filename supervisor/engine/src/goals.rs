@@ -184,7 +184,7 @@ impl Engine {
     }
 
     fn want_reload(&mut self, named: &[ServiceId], now: Moment) -> OperationId {
-        let items: Vec<Item> = unique(named)
+        let mut items: Vec<Item> = unique(named)
             .map(|id| {
                 let service = self.get(id);
                 let up_or_coming = match service.state {
@@ -208,11 +208,44 @@ impl Engine {
                 }
             })
             .collect();
+        let aim = Aim::Reload { begun: false };
+        let too = self.reloaded_with(named).into_iter();
+        items.extend(too.map(|service| Item { service, named: false, aim, outcome: None }));
+        let asked: Vec<ServiceId> = items.iter().map(|item| item.service).collect();
         let operation = self.begin(Verb::Reload, items, now);
-        for id in unique(named) {
+        for id in asked {
             self.reload_if_asked(id, now);
         }
         operation
+    }
+
+    /// What else is to be reloaded: only what has its configuration by now, and can reload it.
+    fn reloaded_with(&self, named: &[ServiceId]) -> Vec<ServiceId> {
+        let mut found: BTreeSet<ServiceId> = named.iter().copied().collect();
+        let mut open: Vec<ServiceId> = unique(named).collect();
+        let mut too = Vec::new();
+        while let Some(from) = open.pop() {
+            for id in &self.get(from).spec.reload_propagates_to {
+                if !found.insert(*id) {
+                    continue;
+                }
+                open.push(*id);
+                let service = self.get(*id);
+                let has_read = match service.state {
+                    State::Starting(_) | State::Running(_) | State::Reloading(_) => true,
+                    State::Stopped(_)
+                    | State::Waiting
+                    | State::Stopping(_)
+                    | State::Backoff(_)
+                    | State::Exited(_)
+                    | State::Failed(_) => false,
+                };
+                if has_read && service.spec.reload.is_some() {
+                    too.push(*id);
+                }
+            }
+        }
+        too
     }
 
     fn send_signal(&mut self, named: &[ServiceId], signal: Signal, now: Moment) -> OperationId {

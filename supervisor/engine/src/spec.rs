@@ -36,6 +36,8 @@ pub struct ServiceSpec {
     pub watchdog: Option<WatchdogSpec>,
     /// How it reloads its configuration, if it can.
     pub reload: Option<ReloadSpec>,
+    /// What is reloaded too, as far as it is up or coming up, when a reload of this one is asked for.
+    pub reload_propagates_to: Vec<ServiceId>,
     /// What it needs of others.
     pub dependencies: Vec<Dependency>,
 }
@@ -60,6 +62,7 @@ impl ServiceSpec {
             },
             watchdog: None,
             reload: None,
+            reload_propagates_to: Vec::new(),
             dependencies: Vec::new(),
         }
     }

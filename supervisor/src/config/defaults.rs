@@ -68,5 +68,5 @@ pub(super) fn refuse(reader: &Reader<'_>) {
 
 fn not_as_default() -> impl Iterator<Item = &'static str> {
     let relations = keys::RELATIONS.iter().map(|(key, _)| *key);
-    std::iter::once("command").chain(dependency::keys()).chain(relations)
+    ["command", "reload-propagates-to"].into_iter().chain(dependency::keys()).chain(relations)
 }

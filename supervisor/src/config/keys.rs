@@ -109,7 +109,6 @@ pub(super) const RELATIONS: &[(&str, Later)] = &[
     ("upholds", Later::Strings),
     ("on-failure", Later::Strings),
     ("on-success", Later::Strings),
-    ("reload-propagates-to", Later::Strings),
     ("sockets", Later::Strings),
 ];
 

@@ -40,14 +40,17 @@ pub(super) fn resolve(
     };
     let mut configs: Vec<ServiceConfig> = Vec::with_capacity(built.len() + 1);
     let mut relations = Vec::with_capacity(built.len() + 1);
+    let mut reloads = Vec::with_capacity(built.len() + 1);
     for item in built {
         configs.push(item.config);
         relations.push(item.relations);
+        reloads.push(item.reloads);
     }
     if let Some(main) = main {
         let at = configs.partition_point(|config| config.spec.name < main.spec.name);
         configs.insert(at, main);
         relations.insert(at, Vec::new());
+        reloads.insert(at, Vec::new());
     }
     names.ids =
         (0..).map(ServiceId).zip(&configs).map(|(id, c)| (c.spec.name.clone(), id)).collect();
@@ -82,6 +85,10 @@ pub(super) fn resolve(
             config.spec.dependencies = dependencies;
         }
         places.push(own_places);
+    }
+    for (config, reloads) in configs.iter_mut().zip(&reloads) {
+        let found = reloads.iter().flat_map(|(place, name)| names.lookup(name, *place));
+        config.spec.reload_propagates_to = found.collect();
     }
     let specs: Vec<ServiceSpec> = configs.iter().map(|config| config.spec.clone()).collect();
     if let Err(cycles) = Graph::new(&specs) {

@@ -66,6 +66,8 @@ pub(super) struct Built {
     pub(super) config: ServiceConfig,
     pub(super) relations: Vec<Relation>,
     pub(super) log_files: Vec<LogFile>,
+    /// `reload-propagates-to`.
+    pub(super) reloads: Vec<(Place, String)>,
 }
 
 impl Workshop<'_> {
@@ -137,6 +139,8 @@ impl Workshop<'_> {
         spec.probed = readiness.is_some();
         let actions = [("none", false), ("shutdown", true)];
         let relations = if order.defaults { Vec::new() } else { dependency::read(reader) };
+        let reloads = if order.defaults { None } else { reader.strings("reload-propagates-to") };
+        let reloads = reloads.unwrap_or_default();
         let config = ServiceConfig {
             spec,
             description: description(reader).unwrap_or_default(),
@@ -159,7 +163,7 @@ impl Workshop<'_> {
             reader.later(keys::RELATIONS);
         }
         reader.finish();
-        Built { config, relations, log_files }
+        Built { config, relations, log_files, reloads }
     }
 
     /// Reads who the service runs as, and its whole environment.

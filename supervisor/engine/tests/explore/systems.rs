@@ -143,6 +143,12 @@ pub(crate) fn pairs() -> Vec<(String, Vec<ServiceSpec>)> {
             pairs.push((name, vec![other, one]));
         }
     }
+    let reload = |how| Some(ReloadSpec { how, timeout: Some(5 * SECOND) });
+    let mut other = spec(Kind::Notify, |spec| spec.reload = reload(ReloadHow::Command));
+    other.reload_propagates_to = vec![ServiceId(1)];
+    let mut one = spec(Kind::Notify, |spec| spec.reload = reload(ReloadHow::Signal(Signal::HUP)));
+    one.reload_propagates_to = vec![ServiceId(0)];
+    pairs.push(("reloaded with each other".to_owned(), vec![other, one]));
     pairs
 }
 

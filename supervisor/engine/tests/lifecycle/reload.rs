@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Exit, Moment, Outcome, ReloadHow, ReloadPhase, ReloadSpec, Signal, Status, Why,
+    Exit, Moment, Outcome, ReloadHow, ReloadPhase, ReloadSpec, ServiceId, Signal, Status, Why,
 };
 
 use crate::case::{Case, Spec, error, millis, notify, secs, simple};
@@ -294,4 +294,47 @@ fn a_stop_ends_a_reload_that_waits_for_its_answer() {
     case.stop("db");
     case.came_to(reload, "db", &Outcome::Superseded);
     case.does(["db HUP main", "db TERM all"]);
+}
+
+#[test]
+fn a_reload_goes_on_to_others_that_run_and_can_reload() {
+    let reloading = |name: &str, to: &[u32]| {
+        let reload = ReloadSpec { how: ReloadHow::Signal(Signal::HUP), timeout: None };
+        notify(name).with(|spec| {
+            spec.reload = Some(reload);
+            spec.reload_propagates_to = to.iter().copied().map(ServiceId).collect();
+        })
+    };
+    let mut case = Case::of([
+        reloading("a", &[1, 2, 4]),
+        reloading("b", &[0, 3]),
+        simple("deaf"),
+        reloading("late", &[]),
+        reloading("down", &[]),
+    ]);
+    case.start("a b deaf late");
+    case.comes_up("a");
+    case.comes_up("b");
+    case.spawned("deaf");
+    case.spawned("late");
+    case.actions();
+    let reload = case.reload("a");
+    case.does(["a HUP main", "b HUP main"]);
+    case.came_to(reload, "b", &Outcome::Reloaded);
+    assert!(!case.has_ended(reload));
+    case.says("late", "READY");
+    case.does(["late HUP main"]);
+    assert!(case.has_ended(reload));
+    let services = case.engine.operation(reload).expect("it is known").items.len();
+    assert_eq!(services, 3);
+}
+
+#[test]
+fn a_reload_ends_with_the_process_that_was_to_answer_also_if_it_comes_up_again() {
+    let mut case = Case::up([by_handshake(), simple("web").requires("db")]);
+    let reload = case.reload("db");
+    case.restart("db");
+    case.exits("db", 0);
+    case.is("db", Status::Starting);
+    case.came_to(reload, "db", &Outcome::NotRunning);
 }

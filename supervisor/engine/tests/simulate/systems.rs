@@ -73,6 +73,9 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
     spec.stop.final_signal = dice.percent(20).then_some(Signal::PIPE);
     spec.stop.restart_signal = dice.percent(20).then_some(Signal::USR2);
     spec.stop.send_sighup = dice.percent(20);
+    if dice.percent(20) {
+        spec.reload_propagates_to = vec![ServiceId(dice.below(count))];
+    }
     restart(&mut spec, dice);
     if kind == Kind::Notify && dice.percent(30) {
         spec.watchdog = Some(WatchdogSpec {

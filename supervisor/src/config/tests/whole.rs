@@ -119,6 +119,8 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
     let reload = app.spec.reload.expect("it can");
     assert_eq!((reload.how, reload.timeout), (ReloadHow::Command, Some(Duration::from_secs(7))));
     assert_eq!(app.reload_command.as_deref(), Some(&["app", "reload"].map(String::from)[..]));
+    let too: Vec<_> = app.spec.reload_propagates_to.iter().map(|id| names[id.index()]).collect();
+    assert_eq!(too, ["db", "migrate", "worker@a", "worker@b"]);
     assert!(app.on_failure_shutdown && !app.on_success_shutdown);
     let log = &app.log;
     assert_eq!(log.stdout, Sink::File("/var/log/app.out".into()));
