@@ -70,7 +70,9 @@ impl Runtime {
         }
         let mut environment = vec![("INVOCATION_ID", self.invocation_id(invocation))];
         environment.extend(self.notify_variable(id, access != NotifyAccess::None));
+        let mut own_pid = Vec::new();
         if let Some(watchdog) = self.config(id).spec.watchdog {
+            own_pid.push("WATCHDOG_PID");
             environment.push(("WATCHDOG_USEC", watchdog.timeout.as_micros().to_string()));
         }
         let unit = &self.units[id.index()];
@@ -86,9 +88,11 @@ impl Runtime {
             argv,
             context: &config.context,
             environment: &environment,
+            own_pid: &own_pid,
             stdin,
             stdout: outputs.stdout(),
             stderr: outputs.stderr(),
+            passed: &[],
             tag: Some(self.tags.of(id)),
             session: self.session,
             extra: told_by.as_ref().map(|(number, fd)| (*number, fd.as_fd())),
@@ -150,9 +154,11 @@ impl Runtime {
             argv,
             context: &self.config.services[id.index()].context,
             environment,
+            own_pid: &[],
             stdin: Stdin::Null,
             stdout: outputs.stdout(),
             stderr: outputs.stderr(),
+            passed: &[],
             tag: Some(self.tags.of(id)),
             session,
             extra: None,
