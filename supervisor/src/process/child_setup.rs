@@ -40,7 +40,8 @@ pub(super) struct Plan<'a> {
     pub(super) session: Session,
     /// What becomes stdin, stdout and stderr; each is over 2, so that none overwrites another.
     pub(super) stdio: [RawFd; 3],
-    /// What becomes 3 and up; each is higher than the last of these.
+    /// What becomes 3 and up; each is over what it becomes, so that none is overwritten before its
+    /// turn.
     pub(super) passed: &'a [RawFd],
     /// Signals that this process ignores, as `exec` would leave them; bit `n - 1` for signal `n`.
     pub(super) ignored_signals: u64,
