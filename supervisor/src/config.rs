@@ -149,6 +149,8 @@ pub struct ServiceConfig {
     pub readiness: Option<Readiness>,
     /// Whose notify messages count.
     pub notify_access: NotifyAccess,
+    /// What descriptors are kept for it.
+    pub fd_store: FdStoreConfig,
     /// Where its output goes.
     pub log: LogConfig,
     /// Whether the whole supervisor stops when it fails.
@@ -272,6 +274,27 @@ pub enum NotifyAccess {
     Exec,
     /// Those of every process that has the socket.
     All,
+}
+
+/// The descriptors that a service may hand over for its next start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FdStoreConfig {
+    /// Most that are kept (`FileDescriptorStoreMax=` of `systemd.service(5)`).
+    pub max: usize,
+    /// How long they are kept.
+    pub preserve: FdStorePreserve,
+}
+
+/// How long stored descriptors are kept (`FileDescriptorStorePreserve=` of `systemd.service(5)`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FdStorePreserve {
+    /// To the end of the invocation.
+    No,
+    /// Until the service is down and will not be started again.
+    #[default]
+    Restart,
+    /// To the end of the daemon.
+    Yes,
 }
 
 /// Where the output of a service goes.

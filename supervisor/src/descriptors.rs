@@ -2,7 +2,7 @@
 //!
 //! What keeps running services going (looking at processes, signals, stop commands, answers to
 //! those who want to know) needs a few descriptors now and then. So neither starts of services nor
-//! connections may take the last ones.
+//! what they store nor connections may take the last ones.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _};
@@ -16,7 +16,7 @@ use crate::control::MAX_CONNECTIONS;
 /// How the descriptors that this process may have are shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
-    /// Starts have to leave the numbers from here on alone.
+    /// Starts, and what services store, have to leave the numbers from here on alone.
     for_starts: u64,
     /// Connections at a time.
     pub(crate) connections: usize,
@@ -61,6 +61,11 @@ impl Share {
         }
     }
 
+    /// Whether a descriptor that has just been received may stay, likewise.
+    pub(crate) fn admits(self, received: impl AsFd) -> bool {
+        u64::from(received.as_fd().as_raw_fd().unsigned_abs()) < self.for_starts
+    }
+
     /// Whether a service can be started without taking what the others need; else `EMFILE`.
     /// `any` is any descriptor.
     pub(crate) fn admit_start(self, any: impl AsFd) -> io::Result<()> {
@@ -92,5 +97,7 @@ mod tests {
         assert!(Share { for_starts: u64::MAX, connections: 1 }.admit_start(&any).is_ok());
         let error = Share { for_starts: 0, connections: 1 }.admit_start(&any).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        assert!(Share { for_starts: u64::MAX, connections: 1 }.admits(&any));
+        assert!(!Share { for_starts: 0, connections: 1 }.admits(&any));
     }
 }

@@ -14,13 +14,14 @@ pub mod socket;
 
 pub use access::authorised;
 pub use fds::Fds;
-pub use message::{Message, MessageError, Warning};
+pub use message::{Message, MessageError, StoreRequest, Warning};
 pub use socket::{
     Buffer, Datagram, MAX_FDS, MAX_MESSAGE, NotifySocket, Received, Rejection, Sender, raise_queue,
 };
 
 /// What a datagram asks for.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart as soon as it is made")]
 pub enum Notice<'a> {
     /// Assignments, to be applied if `sender` is [`authorised`].
     Message {
@@ -28,6 +29,8 @@ pub enum Notice<'a> {
         message: Message<'a>,
         /// Who says it.
         sender: Sender,
+        /// The descriptors that it speaks of.
+        fds: Fds,
     },
     /// The sender waits until everything that it sent before has taken effect: drop the descriptor
     /// then. It is answered whoever asks.
@@ -37,9 +40,17 @@ pub enum Notice<'a> {
 impl<'a> Datagram<'a> {
     /// Reads the datagram. Descriptors that are of no use to it are closed.
     pub fn notice(self) -> Result<Notice<'a>, MessageError> {
-        let message = Message::parse(self.message)?;
+        let mut message = Message::parse(self.message)?;
         match self.fds.len() {
-            _ if !message.barrier => Ok(Notice::Message { message, sender: self.sender }),
+            count if !message.barrier => {
+                let fds = if count == 0 || message.takes_fds() {
+                    self.fds
+                } else {
+                    message.warnings.push(Warning::UnusedFds(count));
+                    Fds::default()
+                };
+                Ok(Notice::Message { message, sender: self.sender, fds })
+            }
             1 => Ok(Notice::Barrier(self.fds)),
             fds => Err(MessageError::BarrierFds(fds)),
         }

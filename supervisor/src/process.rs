@@ -9,6 +9,7 @@ mod arguments;
 mod child_setup;
 mod command;
 mod credentials;
+mod descriptor;
 mod failure;
 mod signal;
 mod spawner;
@@ -17,6 +18,7 @@ mod tree;
 mod wait;
 
 pub use command::{Command, Session, Stdin};
+pub use descriptor::{pid_of, pidfd_id, same_description};
 pub use signal::{open, signal, signal_and_continue};
 pub use spawner::{Child, Spawner};
 pub use tree::{Orphan, Roots, Stat, Tree};

@@ -7,6 +7,7 @@
 //! can delay a service.
 
 mod calls;
+mod fd_store;
 mod names;
 mod notices;
 mod perform;

@@ -11,6 +11,7 @@ mod ctl;
 mod dependencies;
 mod dialogues;
 mod examples;
+mod fd_store;
 mod files;
 mod harness;
 mod hostile;

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use supervisor_api::{ItemResult, State};
+use supervisor_api::{ItemResult, Said, State};
 
 use crate::harness::{Daemon, alive, wait_until};
 
@@ -99,6 +99,60 @@ fn an_empty_status_clears_the_text() {
 }
 
 #[test]
+fn a_new_main_process_can_be_named_by_its_descriptor() {
+    for how in ["fd", "id"] {
+        let daemon = app("notify-access = \"all\"", &["--promote", how, "--ready"]);
+        daemon.wait_state("app", State::Running);
+        let new = daemon.wait_record("start", "app.new", 1).pid;
+        daemon.wait_service("app", "led by the new process", |app| app.pid == Some(new));
+    }
+}
+
+#[test]
+fn a_new_main_process_that_is_not_proven_is_refused() {
+    for how in ["no-fd", "two-fds", "wrong-id", "bad-id"] {
+        let daemon = app("", &["--promote", how, "--ready"]);
+        daemon.wait_state("app", State::Running);
+        // Messages are handled in order: the one before has been refused.
+        assert_eq!(daemon.pid_of("app"), daemon.wait_record("start", "app", 1).pid, "{how}");
+    }
+}
+
+#[test]
+fn what_it_says_of_its_failure_is_shown_until_the_next_start() {
+    let daemon = app(
+        "",
+        &[
+            "--notify",
+            "ERRNO=ENOENT\nBUSERROR=org.example.No\nVARLINKERROR=org.example.Not",
+            "--notify",
+            "ERRNO=many\nBUSERROR=\"\nVARLINKERROR=",
+            "--await",
+            "${DIR}/gate",
+            "--notify",
+            "EXIT_STATUS=3",
+            "--exit",
+            "3",
+        ],
+    );
+    daemon.open("gate");
+    daemon.wait_state("app", State::Failed);
+    let said = Said {
+        errno: Some(2),
+        bus_error: Some("org.example.No".to_owned()),
+        varlink_error: None,
+        exit_status: Some(3),
+    };
+    assert_eq!(daemon.detail("app").said, said);
+    std::fs::remove_file(daemon.path("gate")).unwrap();
+    daemon.operation(&serde_json::json!({ "verb": "start", "targets": ["app"] }));
+    daemon.wait_record("said", "app", 5);
+    wait_until("the exit status to be forgotten", &mut (), |()| {
+        daemon.detail("app").said.exit_status.is_none().then_some(())
+    });
+}
+
+#[test]
 fn a_new_main_process_is_followed() {
     let mut daemon = app("notify-access = \"all\"", &["--hand-over"]);
     daemon.wait_state("app", State::Running);
@@ -139,10 +193,20 @@ fn the_start_timeout_can_be_extended() {
 fn a_missed_watchdog_ends_the_service() {
     let daemon = app(
         "watchdog = \"400ms\"\nlimits = { core = 0 }",
-        &["--env", "WATCHDOG_USEC", "--ready", "--ping-until", "${DIR}/hang"],
+        &[
+            "--env",
+            "WATCHDOG_USEC",
+            "--env",
+            "WATCHDOG_PID",
+            "--ready",
+            "--ping-until",
+            "${DIR}/hang",
+        ],
     );
     let app = daemon.wait_state("app", State::Running);
-    assert_eq!(daemon.wait_record("env", "app", 1).detail, "WATCHDOG_USEC=400000");
+    let seen = daemon.happened("env", "app");
+    assert_eq!(seen[0].detail, "WATCHDOG_USEC=400000");
+    assert_eq!(seen[1].detail, format!("WATCHDOG_PID={}", seen[1].pid));
     let begin = app.started_ms.unwrap();
     // It is fed: it lives on beyond its period.
     wait_until("two periods to pass", &mut (), |()| (now_ms() > begin + 900).then_some(()));

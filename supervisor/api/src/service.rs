@@ -152,8 +152,38 @@ pub struct ServiceDetail {
     /// Where its output goes, if into a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// Names of the file descriptors that are kept for its next start, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stored_fds: Vec<String>,
+    /// What it has said of its failure or end since its last start.
+    #[serde(default, skip_serializing_if = "Said::is_empty")]
+    pub said: Said,
     /// The last invocations that have ended, newest first, 20 at most.
     pub runs: Vec<Run>,
+}
+
+/// What a service has said of its failure or end; nothing follows from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// `ERRNO=`: a number of `errno(3)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errno: Option<u16>,
+    /// `BUSERROR=`: a D-Bus error name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bus_error: Option<String>,
+    /// `VARLINKERROR=`: a Varlink error name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub varlink_error: Option<String>,
+    /// `EXIT_STATUS=`: the status that it would exit with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_status: Option<u8>,
+}
+
+impl Said {
+    /// Whether it has said nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A dependency or a dependent.

@@ -12,7 +12,7 @@ use super::load::LoadOptions;
 use super::output;
 use super::sections::Sections;
 use super::service::Workshop;
-use super::{Context, NotifyAccess, ServiceConfig, Sink};
+use super::{Context, FdStoreConfig, NotifyAccess, ServiceConfig, Sink};
 
 const NAME: &str = "main";
 
@@ -64,6 +64,7 @@ pub(super) fn service(
         },
         readiness: None,
         notify_access: NotifyAccess::None,
+        fd_store: FdStoreConfig::default(),
         log: output::to_streams(Sink::Inherit, Some(Sink::Inherit)),
         on_failure_shutdown: true,
         on_success_shutdown: true,

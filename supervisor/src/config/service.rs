@@ -25,7 +25,10 @@ use super::source::{Place, Sources};
 use super::stop::ModeNames;
 use super::tree::Table;
 use super::value::Bad;
-use super::{Context, Identity, NotifyAccess, ServiceConfig, limits, probe, restart, stop};
+use super::{
+    Context, FdStoreConfig, FdStorePreserve, Identity, NotifyAccess, Readiness, ServiceConfig,
+    limits, probe, restart, stop,
+};
 
 /// What all services are made with.
 #[derive(Debug)]
@@ -132,11 +135,13 @@ impl Workshop<'_> {
         spec.watchdog = watchdog(reader, stop.timeout);
         let reload_command = reader.command("reload-command");
         spec.reload = reload(reader, reload_command.is_some(), spec.start_timeout);
-        let notify_access = notify_access(reader, kind, spec.watchdog.is_some());
+        let fd_store = fd_store(reader);
+        let notify_access = notify_access(reader, kind, spec.watchdog.is_some(), fd_store.max > 0);
         let (log, log_files) =
             output::read(reader, &spec.name, order.place, &self.daemon.config.log_dir);
         let readiness = probe::read(reader, kind, &context.working_directory, log.is_captured());
         spec.probed = readiness.is_some();
+        keep_apart(reader, readiness.as_ref(), fd_store);
         let actions = [("none", false), ("shutdown", true)];
         let relations = if order.defaults { Vec::new() } else { dependency::read(reader) };
         let reloads = if order.defaults { None } else { reader.strings("reload-propagates-to") };
@@ -152,6 +157,7 @@ impl Workshop<'_> {
             context,
             readiness,
             notify_access,
+            fd_store,
             log,
             on_failure_shutdown: reader.choice("failure-action", &actions).unwrap_or(false),
             on_success_shutdown: reader.choice("success-action", &actions).unwrap_or(false),
@@ -382,8 +388,37 @@ fn reload(
     Some(ReloadSpec { how, timeout })
 }
 
-fn notify_access(reader: &Reader<'_>, kind: Kind, watchdog: bool) -> NotifyAccess {
-    let needed = kind == Kind::Notify || watchdog;
+fn fd_store(reader: &Reader<'_>) -> FdStoreConfig {
+    /// With names of 255 bytes more would not fit into a variable, and the service could not be
+    /// started again: the kernel takes 128 KiB (`MAX_ARG_STRLEN`).
+    const MOST: u32 = 500;
+    let max = reader.count("fd-store-max", 0..=MOST).unwrap_or(0);
+    let choices = [
+        ("no", FdStorePreserve::No),
+        ("restart", FdStorePreserve::Restart),
+        ("yes", FdStorePreserve::Yes),
+    ];
+    let preserve = reader.choice("fd-store-preserve", &choices).unwrap_or_default();
+    FdStoreConfig { max: max as usize, preserve }
+}
+
+/// Stored descriptors are passed from 3 on, and none of them may be the one of the readiness probe.
+fn keep_apart(reader: &Reader<'_>, readiness: Option<&Readiness>, fd_store: FdStoreConfig) {
+    let first_free = fd_store.max + 3;
+    if let Some(Readiness::Descriptor(number)) = readiness
+        && usize::try_from(*number).is_ok_and(|number| number < first_free)
+        && fd_store.max > 0
+        && let Some(node) = reader.node("readiness-probe")
+    {
+        let bad = Bad::new(format!("descriptor {number} may be one of the stored ones"));
+        let hint = format!("with this fd-store-max the first that is free is {first_free}");
+        reader.decoder.bad::<()>(node.place, bad.hint(hint));
+    }
+}
+
+fn notify_access(reader: &Reader<'_>, kind: Kind, watchdog: bool, fd_store: bool) -> NotifyAccess {
+    let lifecycle = kind == Kind::Notify || watchdog;
+    let needed = lifecycle || fd_store;
     let default = if needed { NotifyAccess::Main } else { NotifyAccess::None };
     let choices = [
         ("none", NotifyAccess::None),
@@ -398,9 +433,16 @@ fn notify_access(reader: &Reader<'_>, kind: Kind, watchdog: bool) -> NotifyAcces
         && access == NotifyAccess::None
         && let Some(node) = reader.node("notify-access")
     {
-        let bad = Bad::new("nobody could tell that the service is ready or alive");
-        let hint =
-            "a service of type notify or with a watchdog needs \"main\", \"exec\" or \"all\"";
+        let (what, who) = if lifecycle {
+            (
+                "nobody could tell that the service is ready or alive",
+                "of type notify or with a watchdog",
+            )
+        } else {
+            ("nobody could store a descriptor", "with fd-store-max")
+        };
+        let bad = Bad::new(what);
+        let hint = format!("a service {who} needs \"main\", \"exec\" or \"all\"");
         reader.decoder.bad::<()>(node.place, bad.hint(hint));
     }
     access

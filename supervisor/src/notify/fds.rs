@@ -1,7 +1,7 @@
 //! The file descriptors that came with a message.
 
 use std::mem;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 
 use nix::sys::stat::{SFlag, fstat};
@@ -30,8 +30,23 @@ impl Fds {
         mem::take(&mut self.0)
     }
 
+    /// The only one, if there is just one.
+    pub fn only(&self) -> Option<BorrowedFd<'_>> {
+        match self.0.as_slice() {
+            [fd] => Some(fd.as_fd()),
+            _ => None,
+        }
+    }
+
     pub(super) fn push(&mut self, fd: OwnedFd) {
         self.0.push(fd);
+    }
+}
+
+/// To close them, by dropping this, however long that takes.
+impl From<Vec<OwnedFd>> for Fds {
+    fn from(fds: Vec<OwnedFd>) -> Self {
+        Self(fds)
     }
 }
 
@@ -66,7 +81,7 @@ mod tests {
     fn what_is_left_is_closed_whatever_it_is() {
         let (mut pipe, writer) = std::io::pipe().unwrap();
         let (mut socket, peer) = UnixStream::pair().unwrap();
-        drop(Fds(vec![writer.into(), peer.into()]));
+        drop(Fds::from(vec![writer.into(), peer.into()]));
 
         // Both reads would wait for ever if the other end were open.
         assert_eq!(pipe.read(&mut [0]).unwrap(), 0);
@@ -76,8 +91,9 @@ mod tests {
     #[test]
     fn what_is_taken_stays_open() {
         let (mut pipe, writer) = std::io::pipe().unwrap();
-        let fds = Fds(vec![writer.into()]);
+        let fds = Fds::from(vec![writer.into()]);
         assert_eq!((fds.len(), fds.is_empty()), (1, false));
+        assert!(fds.only().is_some());
         let taken = fds.take();
         nix::unistd::write(&taken[0], b"x").unwrap();
         assert_eq!(pipe.read(&mut [0]).unwrap(), 1);

@@ -26,16 +26,42 @@ pub struct Message<'a> {
     pub main_pid: Option<i32>,
     /// `MAINPIDFDID=`: the inode of the pidfd of `main_pid`, which guards against a reused number.
     pub main_pidfd_id: Option<u64>,
+    /// `MAINPIDFD=1`: the one descriptor of the message is a pidfd of the new main process, whatever
+    /// `main_pid` says.
+    pub main_pidfd: bool,
+    /// `FDSTORE=1` or `FDSTOREREMOVE=1`.
+    pub fd_store: Option<StoreRequest<'a>>,
     /// `STATUS=`: one line for people; empty clears the last one.
     pub status: Option<&'a str>,
     /// `NOTIFYACCESS=`: whose messages count from the next one on.
     pub notify_access: Option<NotifyAccess>,
     /// `ERRNO=`: why the service fails, a number of `errno(3)`.
     pub errno: Option<u16>,
+    /// `BUSERROR=`: why it fails, a D-Bus error name; empty clears the last one.
+    pub bus_error: Option<&'a str>,
+    /// `VARLINKERROR=`: why it fails, a Varlink error name; empty clears the last one.
+    pub varlink_error: Option<&'a str>,
     /// `EXIT_STATUS=`: with which status the sender is about to exit.
     pub exit_status: Option<u8>,
     /// What is to be logged.
     pub warnings: Vec<Warning<'a>>,
+}
+
+/// What a message wants of the fd store of its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreRequest<'a> {
+    /// `FDSTORE=1`: the descriptors of the message are kept for the next start.
+    Store {
+        /// `FDNAME=`, else `stored`. Not unique.
+        name: &'a str,
+        /// Whether each is dropped once it is hung up or broken: not with `FDPOLL=0`.
+        poll: bool,
+    },
+    /// `FDSTOREREMOVE=1`: all descriptors of this name are closed.
+    Remove {
+        /// `FDNAME=`.
+        name: &'a str,
+    },
 }
 
 /// A line that was recognised and not used.
@@ -49,6 +75,12 @@ pub enum Warning<'a> {
         /// The value.
         value: &'a [u8],
     },
+    /// `FDSTOREREMOVE=1` says not what.
+    #[error("FDSTOREREMOVE=1 without a valid FDNAME")]
+    RemoveWithoutName,
+    /// So many descriptors that the message does not speak of.
+    #[error("{0} file descriptors that the message does not speak of are closed")]
+    UnusedFds(usize),
     /// Part of the protocol that is not supported yet.
     #[error("{key} is not supported yet")]
     NotSupported {
@@ -72,16 +104,13 @@ pub enum MessageError {
 }
 
 /// Fields of the protocol that are not acted upon yet.
-const NOT_SUPPORTED: [&str; 8] = [
-    "BUSERROR",
-    "FDNAME",
-    "FDPOLL",
-    "FDSTORE",
-    "FDSTOREREMOVE",
-    "MAINPIDFD",
-    "RESTART_RESET",
-    "VARLINKERROR",
-];
+const NOT_SUPPORTED: [&str; 1] = ["RESTART_RESET"];
+
+/// The name of descriptors that have none.
+const UNNAMED: &str = "stored";
+
+/// Longest name of a descriptor.
+const MAX_FD_NAME: usize = 255;
 
 /// `USEC_INFINITY` of systemd.
 const INFINITY: Duration = Duration::from_micros(u64::MAX);
@@ -107,6 +136,10 @@ impl<'a> Message<'a> {
                 b"RELOADING=1" => message.lifecycle.reloading = true,
                 b"STOPPING=1" => message.lifecycle.stopping = true,
                 b"BARRIER=1" => message.barrier = true,
+                b"MAINPIDFD=1" => message.main_pidfd = true,
+                b"FDSTORE=1" => values.store = true,
+                b"FDSTOREREMOVE=1" => values.remove = true,
+                b"FDPOLL=0" => values.no_poll = true,
                 line => message.note(&mut values, line),
             }
         }
@@ -122,6 +155,11 @@ impl<'a> Message<'a> {
         self.lifecycle
     }
 
+    /// Whether the descriptors that came with it are of use to it.
+    pub fn takes_fds(&self) -> bool {
+        self.main_pidfd || matches!(self.fd_store, Some(StoreRequest::Store { .. }))
+    }
+
     /// Remembers the first value of each key.
     fn note(&mut self, values: &mut Values<'a>, line: &'a [u8]) {
         let Some(equals) = line.iter().position(|byte| *byte == b'=') else { return };
@@ -133,6 +171,9 @@ impl<'a> Message<'a> {
             b"STATUS" => &mut values.status,
             b"NOTIFYACCESS" => &mut values.notify_access,
             b"ERRNO" => &mut values.errno,
+            b"BUSERROR" => &mut values.bus_error,
+            b"VARLINKERROR" => &mut values.varlink_error,
+            b"FDNAME" => &mut values.fd_name,
             b"EXIT_STATUS" => &mut values.exit_status,
             b"EXTEND_TIMEOUT_USEC" => &mut values.extend,
             b"WATCHDOG" => &mut values.watchdog,
@@ -155,11 +196,18 @@ impl<'a> Message<'a> {
     fn interpret(&mut self, values: &Values<'a>) {
         self.main_pid = self.read("MAINPID", values.main_pid, pid);
         self.main_pidfd_id = self.read("MAINPIDFDID", values.main_pidfd_id, integer::parse);
+        if values.main_pidfd_id.is_some() && self.main_pidfd_id.is_none() {
+            // It cannot be checked whether the number still means the same process.
+            self.main_pid = None;
+        }
         self.lifecycle.reload_began =
             self.read("MONOTONIC_USEC", values.monotonic, duration).map(Moment::new);
         self.status = self.read("STATUS", values.status, Some);
         self.notify_access = self.read("NOTIFYACCESS", values.notify_access, access);
         self.errno = self.read("ERRNO", values.errno, errno);
+        self.bus_error = self.read("BUSERROR", values.bus_error, error_name);
+        self.varlink_error = self.read("VARLINKERROR", values.varlink_error, error_name);
+        self.fd_store = self.store_request(values);
         self.exit_status = self.read("EXIT_STATUS", values.exit_status, exit_status);
         self.lifecycle.watchdog = self.read("WATCHDOG", values.watchdog, watchdog);
         // Infinity turns the watchdog off as zero does.
@@ -170,6 +218,19 @@ impl<'a> Message<'a> {
         self.lifecycle.extend = self
             .read("EXTEND_TIMEOUT_USEC", values.extend, duration)
             .filter(|time| !time.is_zero() && *time != INFINITY);
+    }
+
+    fn store_request(&mut self, values: &Values<'a>) -> Option<StoreRequest<'a>> {
+        let name = self.read("FDNAME", values.fd_name, fd_name);
+        if values.remove {
+            // Also where it is to be stored at the same time.
+            if name.is_none() {
+                self.warnings.push(Warning::RemoveWithoutName);
+            }
+            return name.map(|name| StoreRequest::Remove { name });
+        }
+        let name = name.unwrap_or(UNNAMED);
+        values.store.then_some(StoreRequest::Store { name, poll: !values.no_poll })
     }
 
     /// A value as `parse` reads it; one that is not UTF-8 or that `parse` refuses is warned of.
@@ -188,7 +249,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The first value of each key, as it came.
+/// The first value of each key, as it came, and the flags that mean nothing by themselves.
 #[derive(Debug, Default)]
 struct Values<'a> {
     main_pid: Option<&'a [u8]>,
@@ -197,10 +258,16 @@ struct Values<'a> {
     status: Option<&'a [u8]>,
     notify_access: Option<&'a [u8]>,
     errno: Option<&'a [u8]>,
+    bus_error: Option<&'a [u8]>,
+    varlink_error: Option<&'a [u8]>,
+    fd_name: Option<&'a [u8]>,
     exit_status: Option<&'a [u8]>,
     extend: Option<&'a [u8]>,
     watchdog: Option<&'a [u8]>,
     watchdog_period: Option<&'a [u8]>,
+    store: bool,
+    remove: bool,
+    no_poll: bool,
 }
 
 fn lines(datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -223,6 +290,18 @@ fn access(text: &str) -> Option<NotifyAccess> {
         "all" => Some(NotifyAccess::All),
         _ => None,
     }
+}
+
+/// ASCII that can be shown between any quotes.
+fn error_name(text: &str) -> Option<&str> {
+    let is_safe = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\');
+    text.bytes().all(is_safe).then_some(text)
+}
+
+/// What can stand in `LISTEN_FDNAMES`, between colons.
+fn fd_name(text: &str) -> Option<&str> {
+    let is_valid = |byte: u8| matches!(byte, b' '..=b'~') && byte != b':';
+    (text.len() <= MAX_FD_NAME && text.bytes().all(is_valid)).then_some(text)
 }
 
 fn watchdog(text: &str) -> Option<WatchdogMessage> {

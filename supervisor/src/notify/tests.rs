@@ -29,7 +29,7 @@ fn deliver(message: &[u8], fds: &[RawFd], check: impl FnOnce(Result<Notice<'_>, 
 #[test]
 fn a_message_is_parsed_and_names_its_sender() {
     deliver(b"RELOADING=1\nMONOTONIC_USEC=5", &[], |notice| match notice {
-        Ok(Notice::Message { message, sender }) => {
+        Ok(Notice::Message { message, sender, .. }) => {
             assert!(message.notification().reloading);
             assert_eq!(
                 message.notification().reload_began,
@@ -71,12 +71,28 @@ fn a_malformed_barrier_is_answered_and_nothing_else_of_it_counts() {
 
 #[test]
 fn descriptors_that_nobody_asked_for_are_closed() {
-    for message in [&b"READY=1"[..], b"STATUS=a\0b"] {
+    for message in [&b"READY=1"[..], b"STATUS=a\0b", b"FDSTOREREMOVE=1\nFDNAME=a\nFDSTORE=1"] {
         let (mut reader, writer) = std::io::pipe().unwrap();
         deliver(message, &[writer.as_raw_fd()], |notice| {
             drop(writer);
             assert_eq!(reader.read(&mut [0]).unwrap(), 0);
-            drop(notice);
+            if let Ok(Notice::Message { message, .. }) = notice {
+                assert!(message.warnings.contains(&Warning::UnusedFds(1)));
+            }
         });
+    }
+}
+
+#[test]
+fn descriptors_come_with_the_message_that_speaks_of_them() {
+    for message in [&b"FDSTORE=1"[..], b"MAINPIDFD=1", b"FDNAME=a\nFDSTORE=1\nREADY=1"] {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        deliver(message, &[writer.as_raw_fd()], |notice| {
+            drop(writer);
+            let Ok(Notice::Message { message, fds, .. }) = notice else { panic!("{notice:?}") };
+            assert_eq!((fds.len(), message.warnings), (1, vec![]));
+            nix::unistd::write(&fds.take()[0], b"x").unwrap();
+        });
+        assert_eq!(reader.read(&mut [0]).unwrap(), 1);
     }
 }

@@ -27,7 +27,7 @@ use std::ptr::{self, NonNull};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::arguments::StringArray;
+use super::arguments::{PidSlot, StringArray};
 use super::command::Session;
 use super::credentials::Change;
 use super::sys::{SIGNAL_SET_BYTES, SignalsBlocked};
@@ -40,6 +40,9 @@ pub(super) struct Plan<'a> {
     pub(super) session: Session,
     /// What becomes stdin, stdout and stderr; each is over 2, so that none overwrites another.
     pub(super) stdio: [RawFd; 3],
+    /// What becomes 3 and up; each is over what it becomes, so that none is overwritten before its
+    /// turn.
+    pub(super) passed: &'a [RawFd],
     /// Signals that this process ignores, as `exec` would leave them; bit `n - 1` for signal `n`.
     pub(super) ignored_signals: u64,
     /// File mode creation mask.
@@ -48,7 +51,7 @@ pub(super) struct Plan<'a> {
     pub(super) limits: &'a [Limit],
     /// Value of `RLIMIT_LOCKS`, if it can be set.
     pub(super) tag: Option<u64>,
-    /// One more descriptor, and the number over 2 that it becomes: another one.
+    /// One more descriptor, over all that is passed, and the number that it becomes: another one.
     pub(super) extra: Option<(RawFd, RawFd)>,
     /// Ids to change.
     pub(super) credentials: Change<'a>,
@@ -62,6 +65,8 @@ pub(super) struct Plan<'a> {
     pub(super) argv: &'a StringArray,
     /// Its environment.
     pub(super) environment: &'a StringArray,
+    /// Where in the environment its own pid goes.
+    pub(super) own_pid: &'a [PidSlot],
     /// Where the child reports to.
     pub(super) failure: Cell<Option<Failure>>,
 }
@@ -80,8 +85,10 @@ pub(super) struct Failure {
 pub(super) enum Step {
     /// `setsid` or `setpgid`.
     Session,
-    /// `dup3` of this descriptor.
+    /// `dup3` to this descriptor.
     Stdio(usize),
+    /// `dup3` of the passed descriptor with this index.
+    Passed(usize),
     /// `prlimit` of the limit with this index.
     Limit(usize),
     /// `setgroups`.
@@ -300,6 +307,11 @@ fn set_up(plan: &Plan<'_>) -> Result<Infallible, Failure> {
         let arguments = [source.cast_unsigned() as usize, target, 0, 0, 0];
         call(libc::SYS_dup3, arguments).map_err(|errno| Step::Stdio(target).failed(errno))?;
     }
+    // Before a limit on descriptors that may be lower than theirs.
+    for (index, source) in plan.passed.iter().enumerate() {
+        let arguments = [source.cast_unsigned() as usize, index.wrapping_add(3), 0, 0, 0];
+        call(libc::SYS_dup3, arguments).map_err(|errno| Step::Passed(index).failed(errno))?;
+    }
     reset_signals(plan.ignored_signals);
     let _ = call(libc::SYS_umask, [plan.umask as usize, 0, 0, 0, 0]);
     for (index, limit) in plan.limits.iter().enumerate() {
@@ -317,12 +329,17 @@ fn set_up(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     call(libc::SYS_chdir, [plan.directory.as_ptr().expose_provenance(), 0, 0, 0, 0])
         .map_err(|errno| Step::Directory.failed(errno))?;
     unblock_signals();
-    close_on_exec(plan.inherited).map_err(|errno| Step::Descriptors.failed(errno))?;
+    close_on_exec(plan.passed.len().wrapping_add(3), plan.inherited)
+        .map_err(|errno| Step::Descriptors.failed(errno))?;
     if let Some((source, target)) = plan.extra {
         // Here it overwrites only what ends at `exec` anyway.
         let [source, target] = [source, target].map(|fd| fd.cast_unsigned() as usize);
         call(libc::SYS_dup3, [source, target, 0, 0, 0])
             .map_err(|errno| Step::Extra.failed(errno))?;
+    }
+    let pid = own_pid();
+    for slot in plan.own_pid {
+        plan.environment.write_pid(*slot, pid);
     }
     Err(exec(plan))
 }
@@ -397,11 +414,12 @@ fn unblock_signals() {
     let _ = call(libc::SYS_rt_sigprocmask, [how, mask, 0, SIGNAL_SET_BYTES, 0]);
 }
 
-/// Leaves stdio alone open over `exec`, whatever else this process or a library in it has open.
-fn close_on_exec(inherited: Option<&[RawFd]>) -> Result<(), c_int> {
+/// Leaves what is below `first` open over `exec`, whatever else this process or a library in it has
+/// open.
+fn close_on_exec(first: usize, inherited: Option<&[RawFd]>) -> Result<(), c_int> {
     let Some(inherited) = inherited else {
         let flags = libc::CLOSE_RANGE_CLOEXEC as usize;
-        return call(libc::SYS_close_range, [3, u32::MAX as usize, flags, 0, 0]);
+        return call(libc::SYS_close_range, [first, u32::MAX as usize, flags, 0, 0]);
     };
     for fd in inherited {
         // One that has been closed since is as good.
@@ -432,6 +450,13 @@ fn exec(plan: &Plan<'_>) -> Failure {
         }
     }
     denied.unwrap_or(missing)
+}
+
+/// The pid of the child. In the daemon's pid namespace, as the child has no other.
+fn own_pid() -> u32 {
+    // SAFETY: it takes nothing and cannot fail.
+    let pid = unsafe { libc::syscall(libc::SYS_getpid) };
+    u32::try_from(pid).unwrap_or(0)
 }
 
 /// A system call that has no result but success.

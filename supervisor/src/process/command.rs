@@ -15,12 +15,17 @@ pub struct Command<'a> {
     pub context: &'a Context,
     /// What this start adds to `context.environment`, or overrides in it.
     pub environment: &'a [(&'a str, String)],
+    /// Variables that are set to the pid of the process itself, which only it knows before it runs.
+    /// They override all others.
+    pub own_pid: &'a [&'a str],
     /// Its standard input.
     pub stdin: Stdin<'a>,
     /// Its standard output. Any descriptor will do, one of 0, 1 and 2 too.
     pub stdout: BorrowedFd<'a>,
     /// Its standard error, likewise.
     pub stderr: BorrowedFd<'a>,
+    /// What it gets as descriptors 3, 4 and so on.
+    pub passed: &'a [BorrowedFd<'a>],
     /// Mark by which a [`Tree`](super::Tree) knows the service's processes wherever they go: the
     /// value of `RLIMIT_LOCKS`, which Linux inherits but has not heeded since 2.4.
     ///

@@ -45,6 +45,7 @@ pub(super) fn child(failure: Failure, command: &Command<'_>) -> SpawnError {
         Step::Stdio(fd) => {
             error("stdio", errno, ["stdin", "stdout", "stderr"].get(fd).unwrap_or(&"?"))
         }
+        Step::Passed(index) => error("descriptors", errno, index + 3),
         Step::Limit(index) => {
             let name = context.limits.get(index).map_or("?", |limit| limit.name);
             let hint = match errno {

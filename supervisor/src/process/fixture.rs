@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::env;
 use std::fs::{self, File};
 use std::io::{PipeReader, Read, pipe};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use supervisor_engine::{Exit, SpawnError};
@@ -37,9 +37,11 @@ pub(super) fn command<'a>(
         argv,
         context,
         environment: &[],
+        own_pid: &[],
         stdin: Stdin::Null,
         stdout: output.as_fd(),
         stderr: output.as_fd(),
+        passed: &[],
         tag: None,
         session: Session::Own,
         extra: None,
@@ -61,12 +63,14 @@ pub(super) fn sh(script: &str) -> Child {
 #[derive(Clone, Copy)]
 pub(super) struct Extras<'a> {
     pub(super) environment: &'a [(&'a str, String)],
+    pub(super) own_pid: &'a [&'a str],
     pub(super) stdin: Stdin<'a>,
+    pub(super) passed: &'a [BorrowedFd<'a>],
     pub(super) tag: Option<u64>,
 }
 
 pub(super) const PLAIN: Extras<'static> =
-    Extras { environment: &[], stdin: Stdin::Null, tag: None };
+    Extras { environment: &[], own_pid: &[], stdin: Stdin::Null, passed: &[], tag: None };
 
 /// Runs a program to its end, which must be a good one, and gives what it has written.
 pub(super) fn output(
@@ -77,9 +81,9 @@ pub(super) fn output(
 ) -> Result<String, SpawnError> {
     let (reader, writer) = pipe().expect("pipe");
     let argv = argv(words);
-    let Extras { environment, stdin, tag } = extras;
-    let child =
-        spawner.spawn(&Command { environment, stdin, tag, ..command(&argv, context, &writer) })?;
+    let Extras { environment, own_pid, stdin, passed, tag } = extras;
+    let plain = command(&argv, context, &writer);
+    let child = spawner.spawn(&Command { environment, own_pid, stdin, passed, tag, ..plain })?;
     drop(writer);
     let text = read_all(reader);
     assert_eq!(await_end(&child), Exit::Code(0), "{words:?}: {text}");

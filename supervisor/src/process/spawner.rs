@@ -56,7 +56,7 @@ impl Spawner {
     /// Starts the command.
     ///
     /// The error tells the step that failed: `arguments`, `stdin`, `clone`, `setsid`, `setpgid`,
-    /// `stdio`, `setrlimit`, `setgroups`, `setgid`, `setuid`, `chdir`, `close_range`,
+    /// `stdio`, `descriptors`, `setrlimit`, `setgroups`, `setgid`, `setuid`, `chdir`, `close_range`,
     /// `descriptor` or `exec`. No process, zombie or descriptor is left then.
     pub fn spawn(&mut self, command: &Command<'_>) -> Result<Child, SpawnError> {
         let arguments = Arguments::new(command)?;
@@ -72,11 +72,18 @@ impl Spawner {
         let mut moved = Vec::new();
         let mut streams = [0; 3];
         for (place, fd) in streams.iter_mut().zip([stdin, command.stdout, command.stderr]) {
-            *place = out_of_the_way(fd, &mut moved).map_err(|e| failure::step("stdio", &e))?;
+            *place = above(2, fd, 3, &mut moved).map_err(|e| failure::step("stdio", &e))?;
+        }
+        let first_free = RawFd::try_from(command.passed.len())
+            .map_or(RawFd::MAX, |count| count.saturating_add(3));
+        let mut passed = Vec::with_capacity(command.passed.len());
+        for (fd, target) in command.passed.iter().zip(3..) {
+            let fd = above(target, *fd, first_free, &mut moved);
+            passed.push(fd.map_err(|e| failure::step("descriptors", &e))?);
         }
         let extra = match command.extra {
             Some((number, fd)) => {
-                let fd = out_of_the_way_of(number, fd, &mut moved);
+                let fd = another(number, fd, first_free, &mut moved);
                 Some((fd.map_err(|e| failure::step("descriptor", &e))?, number))
             }
             None => None,
@@ -86,11 +93,12 @@ impl Spawner {
         let inherited = if self.has_close_range {
             None
         } else {
-            Some(open_descriptors().map_err(|e| failure::step("close_range", &e))?)
+            Some(open_descriptors(first_free).map_err(|e| failure::step("close_range", &e))?)
         };
         let mut plan = Plan {
             session: command.session,
             stdio: streams,
+            passed: &passed,
             ignored_signals: self.ignored_signals,
             umask: command.context.umask,
             limits: &command.context.limits,
@@ -102,6 +110,7 @@ impl Spawner {
             candidates: &arguments.candidates,
             argv: &arguments.argv,
             environment: &arguments.environment,
+            own_pid: &arguments.own_pid,
             failure: Cell::new(None),
         };
         let (pid, pidfd) =
@@ -152,39 +161,47 @@ fn open_stdin(path: &Path) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// The descriptor, or a copy of it that is none of 0, 1 and 2: those the child overwrites one after
-/// the other.
-fn out_of_the_way(fd: BorrowedFd<'_>, moved: &mut Vec<OwnedFd>) -> io::Result<RawFd> {
-    if fd.as_raw_fd() > 2 {
-        return Ok(fd.as_raw_fd());
-    }
-    let copy = fd.try_clone_to_owned()?;
-    let raw = copy.as_raw_fd();
-    moved.push(copy);
-    Ok(raw)
-}
-
-/// The descriptor, or a copy of it that has another number than this one, over 2.
-fn out_of_the_way_of(
-    number: RawFd,
+/// The descriptor if it is above the one that the child makes of it, else a copy of it that is at
+/// least `first_free`: the child overwrites those below one after the other.
+fn above(
+    target: RawFd,
     fd: BorrowedFd<'_>,
+    first_free: RawFd,
     moved: &mut Vec<OwnedFd>,
 ) -> io::Result<RawFd> {
-    if fd.as_raw_fd() != number {
-        return out_of_the_way(fd, moved);
+    if fd.as_raw_fd() > target { Ok(fd.as_raw_fd()) } else { copy(fd, first_free, moved) }
+}
+
+/// The descriptor, or a copy of it, that has another number than this one, at least `first_free`.
+fn another(
+    number: RawFd,
+    fd: BorrowedFd<'_>,
+    first_free: RawFd,
+    moved: &mut Vec<OwnedFd>,
+) -> io::Result<RawFd> {
+    let own = fd.as_raw_fd();
+    if own >= first_free && own != number {
+        return Ok(own);
     }
-    let copy = fd.try_clone_to_owned()?;
+    copy(fd, first_free.max(number.saturating_add(1)), moved)
+}
+
+/// A copy of the descriptor from this number on.
+fn copy(fd: BorrowedFd<'_>, first: RawFd, moved: &mut Vec<OwnedFd>) -> io::Result<RawFd> {
+    let copy = sys::duplicate_from(fd, first)?;
     let raw = copy.as_raw_fd();
     moved.push(copy);
     Ok(raw)
 }
 
-/// All open descriptors of this process above stderr.
-fn open_descriptors() -> io::Result<Vec<RawFd>> {
+/// All open descriptors of this process from this one up.
+fn open_descriptors(first: RawFd) -> io::Result<Vec<RawFd>> {
     let mut fds = Vec::new();
     for entry in fs::read_dir("/proc/self/fd")? {
         let name = entry?.file_name();
-        fds.extend(name.to_str().and_then(|name| name.parse().ok()).filter(|fd: &RawFd| *fd > 2));
+        fds.extend(
+            name.to_str().and_then(|name| name.parse().ok()).filter(|fd: &RawFd| *fd >= first),
+        );
     }
     Ok(fds)
 }

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "system calls that have no safe wrapper")]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::{mem, ptr};
 
 use nix::errno::Errno;
@@ -75,6 +75,38 @@ pub(super) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: Signal) -> Result
         libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal.number(), info, 0)
     };
     Errno::result(result).map(drop)
+}
+
+/// A close-on-exec copy of the descriptor with the lowest free number from `first` on.
+pub(super) fn duplicate_from(fd: BorrowedFd<'_>, first: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: plain numbers.
+    let copy = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, first) };
+    let copy = Errno::result(copy)?;
+    // SAFETY: the kernel has just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Whether both descriptors are of the same open file description; `None` if the kernel does not
+/// tell.
+pub(super) fn same_description(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Option<bool> {
+    /// `fcntl(2)`, since Linux 6.10.
+    const F_DUPFD_QUERY: libc::c_int = 1027;
+    /// `kcmp(2)`.
+    const KCMP_FILE: libc::c_int = 0;
+    let (one, other) = (one.as_raw_fd(), other.as_raw_fd());
+    // SAFETY: plain numbers.
+    match unsafe { libc::fcntl(one, F_DUPFD_QUERY, other) } {
+        0 => return Some(false),
+        1 => return Some(true),
+        _ => {}
+    }
+    let pid = Pid::this().as_raw();
+    // SAFETY: plain numbers.
+    match unsafe { libc::syscall(libc::SYS_kcmp, pid, pid, KCMP_FILE, one, other) } {
+        0 => Some(true),
+        order if order > 0 => Some(false),
+        _ => None,
+    }
 }
 
 /// `kill(2)` of a process group; `leader` must be over 1, as 0 and 1 mean other things there.

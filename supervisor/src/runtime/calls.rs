@@ -138,6 +138,8 @@ impl Runtime {
                 config::Sink::File(path) => Some(path.display().to_string()),
                 config::Sink::Inherit | config::Sink::Null => None,
             },
+            stored_fds: self.unit(id).fd_store.names().map(str::to_owned).collect(),
+            said: self.unit(id).said.clone(),
             runs: self.unit(id).runs.iter().map(|run| view::run(run, &wall)).collect(),
         })
     }

@@ -1,6 +1,8 @@
 //! Notify messages: who may speak, and what becomes of what they say.
 
 use std::io;
+use std::mem;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::unistd::Pid;
 use supervisor_api::EventKind;
@@ -11,7 +13,7 @@ use super::poller::Source;
 use super::reaper::{Owner, Role};
 use super::unit::Process;
 use crate::config::NotifyAccess;
-use crate::notify::{Buffer, Datagram, Message, Notice, Received, Sender, authorised};
+use crate::notify::{Buffer, Datagram, Fds, Message, Notice, Received, Sender, authorised};
 use crate::process::{self, Stat};
 
 /// Messages of one service that are taken before everything else gets its turn.
@@ -26,7 +28,7 @@ impl Runtime {
     pub(crate) fn drain_notices(&mut self, id: ServiceId, most: usize) {
         // Both are put back: they are taken so that a message can change the rest.
         let Some(socket) = self.unit_mut(id).notify.take() else { return };
-        let mut buffer = std::mem::take(&mut self.notify_buffer);
+        let mut buffer = mem::take(&mut self.notify_buffer);
         let mut broken = false;
         let status = self.unit(id).status.clone();
         for _ in 0..most {
@@ -61,14 +63,16 @@ impl Runtime {
         match datagram.notice() {
             // All that was sent before it has taken effect: closing it lets the sender go on.
             Ok(Notice::Barrier(fds)) => drop(fds),
-            Ok(Notice::Message { message, sender }) => self.on_message(id, &message, sender),
+            Ok(Notice::Message { message, sender, fds }) => {
+                self.on_message(id, &message, sender, fds);
+            }
             Err(error) => {
                 tracing::warn!(service = %self.name(id), %error, "notify message ignored");
             }
         }
     }
 
-    fn on_message(&mut self, id: ServiceId, message: &Message<'_>, sender: Sender) {
+    fn on_message(&mut self, id: ServiceId, message: &Message<'_>, sender: Sender, mut fds: Fds) {
         let Some(execution) = &self.unit(id).execution else {
             tracing::debug!(service = %self.name(id), pid = sender.pid, "notify message after the end");
             return;
@@ -84,8 +88,15 @@ impl Runtime {
         for warning in &message.warnings {
             tracing::warn!(service = %self.name(id), %warning, "notify message");
         }
-        if let Some(pid) = message.main_pid {
-            self.follow_main_pid(id, Pid::from_raw(pid));
+        if message.main_pidfd {
+            self.follow_main_pidfd(id, &mem::take(&mut fds));
+        } else if let Some(pid) = message.main_pid {
+            let proof = message.main_pidfd_id.map_or(Proof::Number, Proof::Id);
+            self.follow_main_pid(id, Pid::from_raw(pid), proof);
+        }
+        // Before the rest, which may be the end of the invocation.
+        if let Some(wanted) = message.fd_store {
+            self.on_store_request(id, wanted, fds);
         }
         // Looked up again: the message may have come from an invocation that is over meanwhile.
         let Some(execution) = &mut self.unit_mut(id).execution else { return };
@@ -95,13 +106,29 @@ impl Runtime {
         if let Some(text) = message.status {
             self.unit_mut(id).status = (!text.is_empty()).then(|| text.into());
         }
+        self.note_said(id, message);
+    }
+
+    /// What people may want to know.
+    fn note_said(&mut self, id: ServiceId, message: &Message<'_>) {
+        let said = &mut self.unit_mut(id).said;
+        said.errno = message.errno.or(said.errno);
+        said.exit_status = message.exit_status.or(said.exit_status);
+        for (place, text) in [
+            (&mut said.bus_error, message.bus_error),
+            (&mut said.varlink_error, message.varlink_error),
+        ] {
+            if let Some(text) = text {
+                *place = (!text.is_empty()).then(|| text.to_owned());
+            }
+        }
     }
 
     /// Once per invocation this is said aloud: a service whose `READY=1` does not count never comes
     /// up, and nothing else shows why. Said each time it would fill the log.
     fn refuse_notice(&mut self, id: ServiceId, pid: i32, access: NotifyAccess) {
         let Some(execution) = &mut self.unit_mut(id).execution else { return };
-        let is_first = !std::mem::replace(&mut execution.refused_notice, true);
+        let is_first = !mem::replace(&mut execution.refused_notice, true);
         let service = self.name(id);
         if is_first {
             let main = self.unit(id).main_pid().map(Pid::as_raw);
@@ -114,12 +141,28 @@ impl Runtime {
         }
     }
 
+    /// `MAINPIDFD=1`: another process is the service now, the one behind the descriptor.
+    fn follow_main_pidfd(&mut self, id: ServiceId, fds: &Fds) {
+        let Some(fd) = fds.only() else {
+            let count = fds.len();
+            tracing::warn!(service = %self.name(id), count, "MAINPIDFD=1 takes one descriptor");
+            return;
+        };
+        match process::pid_of(fd) {
+            Ok(Some(pid)) => self.follow_main_pid(id, pid, Proof::Fd(fd)),
+            Ok(None) => {
+                tracing::warn!(service = %self.name(id), "MAINPIDFD=1 without the pidfd of a process");
+            }
+            Err(error) => tracing::warn!(service = %self.name(id), %error, "MAINPIDFD"),
+        }
+    }
+
     /// `MAINPID=`: another process is the service now. It must be verifiably the service's own.
-    fn follow_main_pid(&mut self, id: ServiceId, pid: Pid) {
+    fn follow_main_pid(&mut self, id: ServiceId, pid: Pid, proof: Proof<'_>) {
         if self.unit(id).main_pid() == Some(pid) {
             return;
         }
-        match self.adopt_main(id, pid) {
+        match self.adopt_main(id, pid, proof) {
             Ok(true) => tracing::info!(service = %self.name(id), %pid, "new main process"),
             Ok(false) => {
                 tracing::warn!(service = %self.name(id), %pid, "MAINPID is not a process of it");
@@ -128,10 +171,10 @@ impl Runtime {
         }
     }
 
-    fn adopt_main(&mut self, id: ServiceId, pid: Pid) -> io::Result<bool> {
+    fn adopt_main(&mut self, id: ServiceId, pid: Pid, proof: Proof<'_>) -> io::Result<bool> {
         let Some(member) = self.member(id, pid)? else { return Ok(false) };
         let Some(pidfd) = process::open(pid)? else { return Ok(false) };
-        if !member.is_same()? {
+        if !member.is_same()? || !proof.holds(pid, &pidfd)? {
             return Ok(false);
         }
         let process = Process { pid, pidfd };
@@ -165,6 +208,28 @@ impl Runtime {
         }
         let orphans = self.orphans()?;
         Ok(find(self.tree.members(&execution.roots(&[], tag), &orphans)?))
+    }
+}
+
+/// What tells, besides its pid, which process is meant.
+#[derive(Clone, Copy, Debug)]
+enum Proof<'a> {
+    /// Nothing.
+    Number,
+    /// The inode of its pidfd.
+    Id(u64),
+    /// A pidfd of it. Not used any further: what flags it has is up to the sender.
+    Fd(BorrowedFd<'a>),
+}
+
+impl Proof<'_> {
+    /// Whether it is the process with this pid, now that `pidfd` is open on it.
+    fn holds(self, pid: Pid, pidfd: &OwnedFd) -> io::Result<bool> {
+        match self {
+            Self::Number => Ok(true),
+            Self::Id(id) => Ok(process::pidfd_id(pidfd)?.is_none_or(|real| real == id)),
+            Self::Fd(fd) => Ok(process::pid_of(fd)? == Some(pid)),
+        }
     }
 }
 

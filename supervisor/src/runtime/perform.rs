@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
+use supervisor_api::Said;
 use supervisor_engine::{
     Action, ActionKind, ControlCommand, Invocation, Report, ServiceId, Signal, SpawnError, State,
     Whom,
@@ -69,11 +70,20 @@ impl Runtime {
             self.open_notify_socket(id)?;
         }
         let mut environment = vec![("INVOCATION_ID", self.invocation_id(invocation))];
-        environment.extend(self.notify_variable(id, access != NotifyAccess::None));
+        environment.extend(self.notify_variables(id, access != NotifyAccess::None));
+        let mut own_pid = Vec::new();
         if let Some(watchdog) = self.config(id).spec.watchdog {
+            own_pid.push("WATCHDOG_PID");
             environment.push(("WATCHDOG_USEC", watchdog.timeout.as_micros().to_string()));
         }
         let unit = &self.units[id.index()];
+        let passed = unit.fd_store.fds();
+        if !passed.is_empty() {
+            let names: Vec<&str> = unit.fd_store.names().collect();
+            environment.push(("LISTEN_FDS", passed.len().to_string()));
+            environment.push(("LISTEN_FDNAMES", names.join(":")));
+            own_pid.push("LISTEN_PID");
+        }
         let config = &self.config.services[id.index()];
         let (Some(argv), Some(outputs)) = (&config.command, &unit.outputs) else {
             return Err(spawn_error("command", 0, "it has no command"));
@@ -86,9 +96,11 @@ impl Runtime {
             argv,
             context: &config.context,
             environment: &environment,
+            own_pid: &own_pid,
             stdin,
             stdout: outputs.stdout(),
             stderr: outputs.stderr(),
+            passed: &passed,
             tag: Some(self.tags.of(id)),
             session: self.session,
             extra: told_by.as_ref().map(|(number, fd)| (*number, fd.as_fd())),
@@ -102,6 +114,7 @@ impl Runtime {
         let unit = self.unit_mut(id);
         unit.execution = Some(execution);
         unit.status = None;
+        unit.said = Said::default();
         Ok(())
     }
 
@@ -118,7 +131,7 @@ impl Runtime {
         if let Some(main) = self.unit(service).main_pid() {
             environment.push(("MAINPID", main.to_string()));
         }
-        environment.extend(self.notify_variable(service, access >= NotifyAccess::Exec));
+        environment.extend(self.notify_variables(service, access >= NotifyAccess::Exec));
         tracing::debug!(service = %self.name(service), ?argv, "control command");
         match self.spawn_helper(service, &argv, &environment, self.session) {
             Ok(process) => {
@@ -150,9 +163,11 @@ impl Runtime {
             argv,
             context: &self.config.services[id.index()].context,
             environment,
+            own_pid: &[],
             stdin: Stdin::Null,
             stdout: outputs.stdout(),
             stderr: outputs.stderr(),
+            passed: &[],
             tag: Some(self.tags.of(id)),
             session,
             extra: None,
@@ -217,9 +232,17 @@ impl Runtime {
         Ok(())
     }
 
-    fn notify_variable(&self, id: ServiceId, offered: bool) -> Option<(&'static str, String)> {
-        let socket = self.unit(id).notify.as_ref().filter(|_| offered)?;
-        Some(("NOTIFY_SOCKET", socket.path().to_string_lossy().into_owned()))
+    /// Where to send messages to, and what can be sent there.
+    fn notify_variables(&self, id: ServiceId, offered: bool) -> Vec<(&'static str, String)> {
+        let Some(socket) = self.unit(id).notify.as_ref().filter(|_| offered) else {
+            return Vec::new();
+        };
+        let mut variables = vec![("NOTIFY_SOCKET", socket.path().to_string_lossy().into_owned())];
+        let max = self.config(id).fd_store.max;
+        if max > 0 {
+            variables.push(("FDSTORE", max.to_string()));
+        }
+        variables
     }
 
     /// 32 hexadecimal digits that no other invocation has, as `INVOCATION_ID` of `systemd.exec(5)`.
@@ -320,6 +343,7 @@ impl Runtime {
                 self.unwatch_process(process);
             }
         }
+        self.release_stored(id, true);
         self.logs.flush(id);
     }
 }

@@ -25,6 +25,8 @@ pub(crate) enum Source {
     Probe(ServiceId),
     /// A message on the notify socket.
     Notify(ServiceId),
+    /// The hang-up of a stored descriptor.
+    Stored(ServiceId),
 }
 
 impl Source {
@@ -34,6 +36,7 @@ impl Source {
             Self::Control(id) => (1, id),
             Self::Probe(id) => (2, id),
             Self::Notify(id) => (3, id),
+            Self::Stored(id) => (4, id),
         };
         kind << 32 | u64::from(id.0)
     }
@@ -44,7 +47,8 @@ impl Source {
             0 => Self::Main(id),
             1 => Self::Control(id),
             2 => Self::Probe(id),
-            _ => Self::Notify(id),
+            3 => Self::Notify(id),
+            _ => Self::Stored(id),
         }
     }
 }
@@ -84,8 +88,13 @@ impl Poller {
 
     /// Watches a descriptor until it is removed; do that before it is closed.
     pub(crate) fn add(&self, fd: impl AsFd, source: Source) -> io::Result<()> {
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, source.token());
-        Ok(self.epoll.get_ref().0.add(fd, event)?)
+        self.watch(fd, EpollFlags::EPOLLIN, source)
+    }
+
+    /// The same for the hang-up of a descriptor or an error of it alone.
+    pub(crate) fn add_for_hang_up(&self, fd: impl AsFd, source: Source) -> io::Result<()> {
+        // Both are told unasked.
+        self.watch(fd, EpollFlags::empty(), source)
     }
 
     /// Stops watching a descriptor.
@@ -93,6 +102,10 @@ impl Poller {
         if let Err(error) = self.epoll.get_ref().0.delete(fd) {
             tracing::debug!(%error, "a descriptor that is not watched was to be removed");
         }
+    }
+
+    fn watch(&self, fd: impl AsFd, events: EpollFlags, source: Source) -> io::Result<()> {
+        Ok(self.epoll.get_ref().0.add(fd, EpollEvent::new(events, source.token()))?)
     }
 
     /// Waits until something has happened. Cancel safe.
@@ -142,7 +155,8 @@ mod tests {
     fn every_source_has_a_token_of_its_own() {
         for id in [ServiceId(0), ServiceId(1), ServiceId(u32::MAX)] {
             for source in
-                [Source::Main(id), Source::Control(id), Source::Probe(id), Source::Notify(id)]
+                [Source::Main, Source::Control, Source::Probe, Source::Notify, Source::Stored]
+                    .map(|source| source(id))
             {
                 assert_eq!(Source::from_token(source.token()), source);
             }
@@ -153,7 +167,7 @@ mod tests {
     async fn what_has_happened_is_told_until_it_is_dealt_with() {
         let mut poller = Poller::new().unwrap();
         let (first, mut write) = io::pipe().unwrap();
-        let (second, _write) = io::pipe().unwrap();
+        let (second, other_write) = io::pipe().unwrap();
         poller.add(&first, MAIN).unwrap();
         poller.add(&second, NOTIFY).unwrap();
         assert_eq!(poller.take().unwrap(), []);
@@ -168,5 +182,15 @@ mod tests {
         poller.add(&first, NOTIFY).unwrap();
         poller.ready().await.unwrap();
         assert_eq!(poller.take().unwrap(), [NOTIFY]);
+        poller.remove(&first);
+        poller.remove(&second);
+        let stored = Source::Stored(ServiceId(7));
+        for fd in [&first, &second] {
+            poller.add_for_hang_up(fd, stored).unwrap();
+        }
+        assert_eq!(poller.take().unwrap(), []);
+        drop(other_write);
+        poller.ready().await.unwrap();
+        assert_eq!(poller.take().unwrap(), [stored]);
     }
 }

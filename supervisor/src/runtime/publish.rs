@@ -54,6 +54,7 @@ impl Runtime {
             self.on_run_ended(id, run);
         }
         self.follow_end(transition);
+        self.release_stored(id, false);
     }
 
     fn on_run_ended(&mut self, id: ServiceId, run: &Run) {

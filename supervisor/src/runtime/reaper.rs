@@ -32,7 +32,7 @@ impl Owner {
             Source::Main(id) => (id, Role::Main),
             Source::Control(id) => (id, Role::Control),
             Source::Probe(id) => (id, Role::Probe),
-            Source::Notify(_) => return None,
+            Source::Notify(_) | Source::Stored(_) => return None,
         };
         Some(Self { service, role })
     }
@@ -67,6 +67,11 @@ impl Runtime {
         for source in &happened {
             if let Source::Notify(id) = source {
                 self.drain_notices(*id, notices::SHARE);
+            }
+        }
+        for source in &happened {
+            if let Source::Stored(id) = source {
+                self.on_stored_hung_up(*id);
             }
         }
         let mut ended = Vec::new();

@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use nix::unistd::Pid;
+use supervisor_api::Said;
 use supervisor_engine::{Invocation, Run};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::fd_store::FdStore;
 use super::probes::Attempt;
 use crate::config::NotifyAccess;
 use crate::logs::ServiceOutputs;
@@ -28,6 +30,10 @@ pub(crate) struct Unit {
     pub(crate) execution: Option<Execution>,
     /// Last `STATUS=`; starts over with each start.
     pub(crate) status: Option<Box<str>>,
+    /// Last `ERRNO=` and the like; starts over with each start.
+    pub(crate) said: Said,
+    /// The descriptors that it wants back when it is started again.
+    pub(crate) fd_store: FdStore,
     /// The last invocations that have ended, newest first.
     pub(crate) runs: VecDeque<Run>,
 }

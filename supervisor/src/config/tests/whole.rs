@@ -7,7 +7,10 @@ use supervisor_engine::{
     DependencyKind, ExitSet, KillMode, Kind, ModeId, ReloadHow, RestartPolicy, Signal, StopHow,
 };
 
-use super::super::{Console, Identity, LogFormat, NotifyAccess, ProbeCheck, Readiness, Sink};
+use super::super::{
+    Console, FdStoreConfig, FdStorePreserve, Identity, LogFormat, NotifyAccess, ProbeCheck,
+    Readiness, Sink,
+};
 use super::{load, load_text, options, service};
 
 #[test]
@@ -149,6 +152,7 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
 
     let db = service(&config, "db");
     assert_eq!((db.spec.kind, db.notify_access), (Kind::Notify, NotifyAccess::All));
+    assert_eq!(db.fd_store, FdStoreConfig { max: 7, preserve: FdStorePreserve::Yes });
     let watchdog = db.spec.watchdog.expect("it has one");
     assert_eq!((watchdog.timeout.as_secs(), watchdog.signal), (20, Signal::INT));
     assert_eq!(watchdog.abort_timeout, Some(Duration::from_secs(5)));
@@ -190,8 +194,6 @@ fn what_is_not_supported_yet_may_be_set_to_off() {
         cgroup = {}
         pre-start = []
         condition = []
-        fd-store-max = 0
-        fd-store-preserve = "restart"
         drain = "0s"
         restart-mode = "normal"
         on-failure = []

@@ -10,7 +10,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use supervisor_api::{
-    DaemonState, ErrorBody, ErrorCode, ErrorResponse, EventKind, Info, Operation, Service,
+    DaemonState, ErrorBody, ErrorCode, ErrorResponse, EventKind, Info, Operation, Said, Service,
     ServiceDetail, Snapshot, State, Why,
 };
 use tempfile::TempDir;
@@ -192,6 +192,8 @@ pub(super) fn detail() -> ServiceDetail {
         dependencies: Vec::new(),
         dependents: Vec::new(),
         log: None,
+        stored_fds: Vec::new(),
+        said: Said::default(),
         runs: Vec::new(),
     }
 }

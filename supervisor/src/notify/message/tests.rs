@@ -18,7 +18,8 @@ fn every_field_is_read() {
     let message = clean(
         "READY=1\nRELOADING=1\nSTOPPING=1\nSTATUS=up, and well\nMAINPID=42\nMAINPIDFDID=99\n\
          MONOTONIC_USEC=1500000\nEXTEND_TIMEOUT_USEC=2000000\nWATCHDOG=1\nWATCHDOG_USEC=3000000\n\
-         NOTIFYACCESS=exec\nERRNO=2\nEXIT_STATUS=3",
+         NOTIFYACCESS=exec\nERRNO=2\nEXIT_STATUS=3\nMAINPIDFD=1\nFDSTORE=1\nFDNAME=x y\n\
+         FDPOLL=0\nBUSERROR=org.example.No\nVARLINKERROR=org.example.Not",
     );
     assert_eq!(
         message,
@@ -35,9 +36,13 @@ fn every_field_is_read() {
             barrier: false,
             main_pid: Some(42),
             main_pidfd_id: Some(99),
+            main_pidfd: true,
+            fd_store: Some(StoreRequest::Store { name: "x y", poll: false }),
             status: Some("up, and well"),
             notify_access: Some(NotifyAccess::Exec),
             errno: Some(2),
+            bus_error: Some("org.example.No"),
+            varlink_error: Some("org.example.Not"),
             exit_status: Some(3),
             warnings: vec![],
         }
@@ -129,6 +134,12 @@ fn values_out_of_range_are_refused() {
         "MAINPID=2147483648",
         "MAINPID=",
         "MAINPIDFDID=no",
+        "BUSERROR=a\\b",
+        "BUSERROR=\"a\"",
+        "VARLINKERROR=größe",
+        "VARLINKERROR=it's\t",
+        "FDNAME=a:b",
+        "FDNAME=größe",
         "MONOTONIC_USEC=",
         "MONOTONIC_USEC=1s",
         "EXTEND_TIMEOUT_USEC=-5",
@@ -209,10 +220,51 @@ fn a_barrier_is_alone() {
 
 #[test]
 fn unsupported_fields_are_named_once() {
-    let message = parse("FDSTORE=1\nFDNAME=a\nFDSTORE=1\nREADY=1");
+    let message = parse("RESTART_RESET=1\nRESTART_RESET=1\nREADY=1");
     assert!(message.lifecycle.ready);
-    let not_supported = |key| Warning::NotSupported { key };
-    assert_eq!(message.warnings, [not_supported("FDSTORE"), not_supported("FDNAME")]);
+    assert_eq!(message.warnings, [Warning::NotSupported { key: "RESTART_RESET" }]);
+}
+
+#[test]
+fn descriptors_are_stored_under_a_name() {
+    let store = |name, poll| Some(StoreRequest::Store { name, poll });
+    let longest = "x".repeat(255);
+    for (line, name) in [
+        ("", "stored"),
+        ("FDNAME=", ""),
+        ("FDNAME=a b", "a b"),
+        (&format!("FDNAME={longest}"), &*longest),
+    ] {
+        assert_eq!(clean(&format!("FDSTORE=1\n{line}")).fd_store, store(name, true), "{line:?}");
+    }
+    assert_eq!(clean("FDPOLL=0\nFDSTORE=1").fd_store, store("stored", false));
+    assert_eq!(clean("FDPOLL=1\nFDSTORE=1").fd_store, store("stored", true));
+    assert_eq!(clean("FDPOLL=0\nFDNAME=a\nFDSTORE=0").fd_store, None);
+    for name in ["a:b", "\u{1}", "ä", &"x".repeat(256)] {
+        let datagram = format!("FDSTORE=1\nFDNAME={name}");
+        let message = parse(&datagram);
+        assert_eq!(message.fd_store, store("stored", true), "{name:?}");
+        assert_eq!(message.warnings.len(), 1, "{name:?}");
+    }
+}
+
+#[test]
+fn descriptors_are_removed_by_a_valid_name_alone() {
+    let remove = Some(StoreRequest::Remove { name: "a" });
+    assert_eq!(clean("FDSTOREREMOVE=1\nFDNAME=a").fd_store, remove);
+    assert_eq!(clean("FDSTORE=1\nFDSTOREREMOVE=1\nFDNAME=a").fd_store, remove);
+    assert!(!clean("FDSTORE=1\nFDSTOREREMOVE=1\nFDNAME=a").takes_fds());
+    for datagram in ["FDSTOREREMOVE=1", "FDSTOREREMOVE=1\nFDNAME=a:b"] {
+        let message = parse(datagram);
+        assert_eq!(message.fd_store, None, "{datagram:?}");
+        assert_eq!(message.warnings.last(), Some(&Warning::RemoveWithoutName), "{datagram:?}");
+    }
+}
+
+#[test]
+fn a_main_pid_whose_check_cannot_be_read_is_refused() {
+    assert_eq!(parse("MAINPID=7\nMAINPIDFDID=x").main_pid, None);
+    assert_eq!(clean("MAINPID=7\nMAINPIDFDID=9").main_pid, Some(7));
 }
 
 /// What messages are made of, so that chance finds the corners of the grammar.

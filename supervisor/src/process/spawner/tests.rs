@@ -47,6 +47,50 @@ fn write(path: &Path, text: &[u8], mode: u32) -> String {
 }
 
 #[test]
+fn a_program_knows_its_own_pid() {
+    let mut context = context();
+    Arc::make_mut(&mut context.environment).insert("B".into(), "service".into());
+    let added = [("A", "start".to_owned()), ("C", "start".to_owned())];
+    let extras = Extras { environment: &added, own_pid: &["A", "B"], ..PLAIN };
+    for mut spawner in spawners() {
+        let script = r#"[ "$A-$B" = "$$-$$" ] && tr "\\0" "\n" </proc/$$/environ"#;
+        let text = output(&mut spawner, &["sh", "-c", script], &context, extras).expect("starts");
+        let names: Vec<&str> = text.lines().filter_map(|line| line.split('=').next()).collect();
+        assert_eq!(names.iter().filter(|name| **name == "A").count(), 1, "{text}");
+        assert_eq!(names.iter().filter(|name| **name == "B").count(), 1, "{text}");
+        assert!(names.contains(&"C"), "{text}");
+    }
+}
+
+#[test]
+fn descriptors_are_passed_from_three_up() {
+    alone(|| {
+        let directory = tempfile::tempdir().expect("directory");
+        let files: Vec<fs::File> = (0..4)
+            .map(|number| {
+                let path = directory.path().join(number.to_string());
+                fs::write(&path, format!("file {number}")).expect("write");
+                fs::File::open(path).expect("open")
+            })
+            .collect();
+        // In an order in which each would overwrite another.
+        let passed: Vec<_> = [3, 1, 0, 2, 1].iter().map(|index| files[*index].as_fd()).collect();
+        let extras = Extras { passed: &passed, ..PLAIN };
+        let script = "ls -1 /proc/self/fd | grep -c .; for fd in 3 4 5 6 7; do \
+                      readlink /proc/$$/fd/$fd; done; readlink /proc/$$/fd/8; true";
+        let own = |index: usize| directory.path().join(index.to_string()).display().to_string();
+        for mut spawner in spawners() {
+            let text = output(&mut spawner, &["sh", "-c", script], &context(), extras);
+            let text = text.expect("starts");
+            let lines: Vec<&str> = text.lines().collect();
+            // Stdio, five, and the directory that ls reads.
+            assert_eq!(lines.first(), Some(&"9"), "{text}");
+            assert_eq!(lines[1..], [3, 1, 0, 2, 1].map(own), "{text}");
+        }
+    });
+}
+
+#[test]
 fn a_program_gets_arguments_environment_and_directory() {
     let mut context = context();
     Arc::make_mut(&mut context.environment).insert("A".into(), "service".into());
