@@ -57,6 +57,7 @@ mod lifecycle;
 mod moment;
 mod operation;
 mod plan;
+mod reload;
 mod restart;
 mod service;
 mod signal;
