@@ -256,6 +256,7 @@ impl Drop for Daemon {
             self.tell();
         }
         if self.try_exit().is_none() {
+            process::kill_descendants(self.pid());
             drop(self.child.kill());
             drop(self.child.wait());
         }

@@ -82,6 +82,18 @@ pub(super) fn marked(dir: &Path) -> Vec<i32> {
     pids
 }
 
+/// Kills what descends from a process, which is stopped for it: what is on its way through `exec`
+/// shows no mark for a moment, but it has a parent.
+pub(super) fn kill_descendants(ancestor: i32) {
+    send_signal(ancestor, Signal::SIGSTOP);
+    wait_until("the daemon to be stopped", &mut (), |()| {
+        matches!(process_state(ancestor), None | Some('T' | 't' | 'Z' | 'X')).then_some(())
+    });
+    for pid in descendants(ancestor) {
+        send_signal(pid, Signal::SIGKILL);
+    }
+}
+
 /// Kills every process of the test in `dir`.
 pub(super) fn kill_marked(dir: &Path) {
     if marked(dir).is_empty() {
