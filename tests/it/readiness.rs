@@ -212,9 +212,8 @@ fn a_service_counts_as_up_once_it_has_stayed_alive_for_its_settle_time() {
         command = "${FIXTURE} ${SERVICE}"
         requires = ["app"]"#,
     );
-    daemon.wait_state("after", State::Running);
-    let (app, after) = (daemon.happened("start", "app"), daemon.happened("start", "after"));
-    let waited = after[0].time - app[0].time;
+    let after = daemon.wait_record("start", "after", 1);
+    let waited = after.time - daemon.wait_record("start", "app", 1).time;
     // The record is written by the process itself, some time after its start.
     assert!(waited >= 150_000, "{waited} µs");
 }
