@@ -23,9 +23,11 @@ mod line_pattern;
 pub mod load;
 mod names;
 mod output;
+mod privileges;
 mod probe;
 mod reader;
 mod restart;
+mod scheduling;
 mod sections;
 mod service;
 mod source;
@@ -47,6 +49,8 @@ use supervisor_engine::{ServiceId, ServiceSpec, Signal};
 pub use fault::{Fault, LoadError};
 pub use line_pattern::LinePattern;
 pub use load::{LoadOptions, load};
+pub use privileges::{Capabilities, Privileges};
+pub use scheduling::{CpuSet, IoClass, Scheduler, Scheduling};
 pub use source::Location;
 pub(crate) use value::{Bad, duration};
 
@@ -176,6 +180,10 @@ pub struct Context {
     pub environment: Arc<BTreeMap<String, String>>,
     /// Resource limits as `setrlimit(2)` takes them.
     pub limits: Vec<Limit>,
+    /// How the kernel treats them among others.
+    pub scheduling: Scheduling,
+    /// What they may do besides what their user may.
+    pub privileges: Privileges,
     /// What stdin is opened from; `None` is `/dev/null`.
     pub stdin: Option<PathBuf>,
     /// Whether stdin is the daemon's own, whatever `stdin` says.

@@ -51,14 +51,6 @@ pub(super) const CONTROL: &[(&str, Later)] = &[
 /// `[service.NAME]`, but for the dependencies.
 pub(super) const SERVICE: &[(&str, Later)] = &[
     ("pid-file", Later::Text),
-    ("nice", Later::Integer(None)),
-    ("oom-score-adj", Later::Integer(None)),
-    ("cpu-affinity", Later::Any),
-    ("io-class", Later::Text),
-    ("scheduler", Later::Any),
-    ("no-new-privileges", Later::Bool(false)),
-    ("capabilities", Later::Any),
-    ("ambient-capabilities", Later::Strings),
     (
         "cgroup",
         Later::Table(&[
@@ -134,6 +126,14 @@ pub(super) const NEEDS_COMMAND: &[&str] = &[
     "environment",
     "environment-files",
     "limits",
+    "nice",
+    "oom-score-adj",
+    "cpu-affinity",
+    "io-class",
+    "scheduler",
+    "no-new-privileges",
+    "capabilities",
+    "ambient-capabilities",
     "stdin",
     "readiness-probe",
     "settle-time",

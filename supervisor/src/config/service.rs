@@ -27,7 +27,7 @@ use super::tree::Table;
 use super::value::Bad;
 use super::{
     Context, FdStoreConfig, FdStorePreserve, Identity, NotifyAccess, Readiness, ServiceConfig,
-    limits, probe, restart, stop,
+    limits, privileges, probe, restart, scheduling, stop,
 };
 
 /// What all services are made with.
@@ -268,6 +268,8 @@ impl Workshop<'_> {
                 .unwrap_or_else(|| default.to_owned()),
             umask: umask(reader).unwrap_or(0o022),
             limits: limits::read(reader),
+            scheduling: scheduling::read(reader),
+            privileges: privileges::read(reader),
             stdin,
             ..Context::default()
         }

@@ -31,7 +31,7 @@ use super::arguments::{PidSlot, StringArray};
 use super::command::Session;
 use super::credentials::Change;
 use super::sys::{SIGNAL_SET_BYTES, SignalsBlocked};
-use crate::config::Limit;
+use crate::config::{Capabilities, IoClass, Limit, Privileges, Scheduler, Scheduling};
 
 /// All that the child does, laid out so that it only has to read.
 #[derive(Debug)]
@@ -47,6 +47,10 @@ pub(super) struct Plan<'a> {
     pub(super) ignored_signals: u64,
     /// File mode creation mask.
     pub(super) umask: u32,
+    /// How the kernel treats it among others.
+    pub(super) scheduling: &'a Scheduling,
+    /// `scheduling.oom_score_adj` as text.
+    pub(super) oom_score_adj: Option<&'a [u8]>,
     /// Resource limits.
     pub(super) limits: &'a [Limit],
     /// Value of `RLIMIT_LOCKS`, if it can be set.
@@ -55,6 +59,8 @@ pub(super) struct Plan<'a> {
     pub(super) extra: Option<(RawFd, RawFd)>,
     /// Ids to change.
     pub(super) credentials: Change<'a>,
+    /// What it may do besides what its user may.
+    pub(super) privileges: Privileges,
     /// Working directory.
     pub(super) directory: &'a CStr,
     /// Descriptors to make close-on-exec one by one, where `close_range` cannot.
@@ -89,16 +95,32 @@ pub(super) enum Step {
     Stdio(usize),
     /// `dup3` of the passed descriptor with this index.
     Passed(usize),
+    /// Writing `/proc/self/oom_score_adj`.
+    OomScore,
+    /// `sched_setaffinity`.
+    Cpus,
+    /// `sched_setscheduler`.
+    Scheduler,
+    /// `setpriority`.
+    Nice,
+    /// `ioprio_set`.
+    IoClass,
     /// `prlimit` of the limit with this index.
     Limit(usize),
+    /// `prctl` of `PR_CAPBSET_DROP`.
+    Bounding,
     /// `setgroups`.
     Groups,
     /// `setresgid`.
     Group,
     /// `setresuid`.
     User,
+    /// `capset` and `prctl` of `PR_CAP_AMBIENT_RAISE`.
+    Capabilities,
     /// `chdir`.
     Directory,
+    /// `prctl` of `PR_SET_NO_NEW_PRIVS`.
+    NoNewPrivileges,
     /// `close_range`.
     Descriptors,
     /// `dup3` of the extra descriptor.
@@ -314,6 +336,7 @@ fn set_up(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     }
     reset_signals(plan.ignored_signals);
     let _ = call(libc::SYS_umask, [plan.umask as usize, 0, 0, 0, 0]);
+    schedule(plan.scheduling, plan.oom_score_adj)?;
     for (index, limit) in plan.limits.iter().enumerate() {
         set_limit(limit.resource, limit.soft, limit.hard)
             .map_err(|errno| Step::Limit(index).failed(errno))?;
@@ -324,10 +347,26 @@ fn set_up(plan: &Plan<'_>) -> Result<Infallible, Failure> {
         // Refused where the daemon itself has a lower limit: then the session has to do.
         let _ = set_limit(RLIMIT_LOCKS, tag, tag);
     }
+    // While there are the privileges that it takes.
+    if let Some(bounding) = plan.privileges.bounding {
+        bound_capabilities(bounding).map_err(|errno| Step::Bounding.failed(errno))?;
+    }
+    let ambient = plan.privileges.ambient;
+    if ambient != Capabilities::default() {
+        // Else the change of user takes them all away.
+        prctl(libc::PR_SET_KEEPCAPS, [1, 0]).map_err(|errno| Step::Capabilities.failed(errno))?;
+    }
     set_credentials(&plan.credentials)?;
+    if ambient != Capabilities::default() || plan.privileges.bounding.is_some() {
+        inherit_capabilities(ambient).map_err(|errno| Step::Capabilities.failed(errno))?;
+    }
     // As the user, so that nothing is entered that only root may enter.
     call(libc::SYS_chdir, [plan.directory.as_ptr().expose_provenance(), 0, 0, 0, 0])
         .map_err(|errno| Step::Directory.failed(errno))?;
+    if plan.privileges.no_new {
+        prctl(libc::PR_SET_NO_NEW_PRIVS, [1, 0])
+            .map_err(|errno| Step::NoNewPrivileges.failed(errno))?;
+    }
     unblock_signals();
     close_on_exec(plan.passed.len().wrapping_add(3), plan.inherited)
         .map_err(|errno| Step::Descriptors.failed(errno))?;
@@ -368,6 +407,119 @@ fn reset_signals(set: u64) {
             let _ = call(libc::SYS_rt_sigaction, [signal, action, 0, SIGNAL_SET_BYTES, 0]);
         }
     }
+}
+
+fn schedule(scheduling: &Scheduling, oom_score_adj: Option<&[u8]>) -> Result<(), Failure> {
+    /// `ioprio_set(2)`, which `libc` lacks.
+    const IOPRIO_WHO_PROCESS: usize = 1;
+    if let Some(text) = oom_score_adj {
+        write_file(c"/proc/self/oom_score_adj", text)
+            .map_err(|errno| Step::OomScore.failed(errno))?;
+    }
+    if let Some(cpus) = &scheduling.cpus {
+        let words = cpus.words();
+        let place = words.as_ptr().expose_provenance();
+        call(libc::SYS_sched_setaffinity, [0, size_of_val(words), place, 0, 0])
+            .map_err(|errno| Step::Cpus.failed(errno))?;
+    }
+    if let Some(scheduler) = scheduling.scheduler {
+        let (policy, priority) = match scheduler {
+            Scheduler::Other => (libc::SCHED_OTHER, 0),
+            Scheduler::Batch => (libc::SCHED_BATCH, 0),
+            Scheduler::Idle => (libc::SCHED_IDLE, 0),
+            Scheduler::Fifo(priority) => (libc::SCHED_FIFO, priority),
+            Scheduler::RoundRobin(priority) => (libc::SCHED_RR, priority),
+        };
+        let priority = c_int::from(priority);
+        let place = (&raw const priority).expose_provenance();
+        call(libc::SYS_sched_setscheduler, [0, policy.cast_unsigned() as usize, place, 0, 0])
+            .map_err(|errno| Step::Scheduler.failed(errno))?;
+    }
+    if let Some(nice) = scheduling.nice {
+        let arguments = [libc::PRIO_PROCESS as usize, 0, nice.cast_unsigned() as usize, 0, 0];
+        call(libc::SYS_setpriority, arguments).map_err(|errno| Step::Nice.failed(errno))?;
+    }
+    if let Some(io) = scheduling.io {
+        let (class, level) = match io {
+            IoClass::Realtime(level) => (1, level),
+            IoClass::BestEffort(level) => (2, level),
+            IoClass::Idle => (3, 0),
+        };
+        let priority = class << 13 | usize::from(level);
+        call(libc::SYS_ioprio_set, [IOPRIO_WHO_PROCESS, 0, priority, 0, 0])
+            .map_err(|errno| Step::IoClass.failed(errno))?;
+    }
+    Ok(())
+}
+
+/// Writes to a file that is there. The descriptor ends with the child or its `exec`.
+fn write_file(path: &CStr, text: &[u8]) -> Result<(), c_int> {
+    let flags = (libc::O_WRONLY | libc::O_CLOEXEC).cast_unsigned() as usize;
+    let directory = libc::AT_FDCWD.cast_unsigned() as usize;
+    let path = path.as_ptr().expose_provenance();
+    let fd = call_for(libc::SYS_openat, [directory, path, flags, 0, 0])?;
+    let fd = usize::try_from(fd).unwrap_or(usize::MAX);
+    let text = [fd, text.as_ptr().expose_provenance(), text.len(), 0, 0];
+    call(libc::SYS_write, text)
+}
+
+/// Gives up for ever what is not in the set.
+fn bound_capabilities(bounding: Capabilities) -> Result<(), c_int> {
+    for number in 0..64_usize {
+        if bounding.bits() & (1 << number) != 0 {
+            continue;
+        }
+        // What is not there need not be dropped, for which there may be no privilege; and behind
+        // the last one that the kernel knows there are no others.
+        match call_for(libc::SYS_prctl, [libc::PR_CAPBSET_READ as usize, number, 0, 0, 0]) {
+            Ok(0) => {}
+            Ok(_) => prctl(libc::PR_CAPBSET_DROP, [number, 0])?,
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+/// `struct __user_cap_header_struct` of `capset(2)`.
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: c_int,
+}
+
+/// `struct __user_cap_data_struct` of `capset(2)`; the second one has the upper bits.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct CapabilityWords {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// Makes these, and no others, survive `exec` as a user that is not root.
+fn inherit_capabilities(set: Capabilities) -> Result<(), c_int> {
+    /// `_LINUX_CAPABILITY_VERSION_3`.
+    const VERSION: u32 = 0x2008_0522;
+    let mut header = CapabilityHeader { version: VERSION, pid: 0 };
+    let mut words = [CapabilityWords { effective: 0, permitted: 0, inheritable: 0 }; 2];
+    let place = [&raw mut header as usize, words.as_mut_ptr() as usize, 0, 0, 0];
+    call(libc::SYS_capget, place)?;
+    let [low, high] = &mut words;
+    // Each half fits.
+    low.inheritable = u32::try_from(set.bits() & u64::from(u32::MAX)).unwrap_or(0);
+    high.inheritable = u32::try_from(set.bits() >> 32).unwrap_or(0);
+    call(libc::SYS_capset, place)?;
+    for number in 0..64_usize {
+        if set.bits() & (1 << number) != 0 {
+            prctl(libc::PR_CAP_AMBIENT, [libc::PR_CAP_AMBIENT_RAISE as usize, number])?;
+        }
+    }
+    Ok(())
+}
+
+fn prctl(option: c_int, arguments: [usize; 2]) -> Result<(), c_int> {
+    let [first, second] = arguments;
+    call(libc::SYS_prctl, [option.cast_unsigned() as usize, first, second, 0, 0])
 }
 
 /// `struct rlimit64` of `prlimit(2)`.
@@ -461,11 +613,16 @@ fn own_pid() -> u32 {
 
 /// A system call that has no result but success.
 fn call(number: c_long, arguments: [usize; 5]) -> Result<(), c_int> {
+    call_for(number, arguments).map(drop)
+}
+
+/// A system call with its result.
+fn call_for(number: c_long, arguments: [usize; 5]) -> Result<c_long, c_int> {
     let [first, second, third, fourth, fifth] = arguments;
     // SAFETY: pointers among the arguments are addresses of what lives in the caller or in the plan,
     // as each call wants them.
     match unsafe { libc::syscall(number, first, second, third, fourth, fifth) } {
         -1 => Err(Errno::last_raw()),
-        _ => Ok(()),
+        result => Ok(result),
     }
 }

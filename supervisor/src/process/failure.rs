@@ -56,6 +56,23 @@ pub(super) fn child(failure: Failure, command: &Command<'_>) -> SpawnError {
             let message = format!("setrlimit {name}: {}{hint}", reason(errno));
             SpawnError { step: "setrlimit", errno, message }
         }
+        Step::OomScore => privileged("oom-score-adj", errno, "CAP_SYS_RESOURCE"),
+        Step::Cpus => {
+            let hint = match errno {
+                libc::EINVAL => " (this machine has none of these processors)",
+                _ => "",
+            };
+            let message = format!("cpu-affinity: {}{hint}", reason(errno));
+            SpawnError { step: "cpu-affinity", errno, message }
+        }
+        Step::Scheduler => privileged("scheduler", errno, "CAP_SYS_NICE"),
+        Step::Nice => privileged("nice", errno, "CAP_SYS_NICE"),
+        Step::IoClass => privileged("io-class", errno, "CAP_SYS_NICE"),
+        Step::Bounding => privileged("capabilities", errno, "CAP_SETPCAP"),
+        Step::Capabilities => {
+            privileged("ambient-capabilities", errno, "that the daemon has them itself")
+        }
+        Step::NoNewPrivileges => step("no-new-privileges", &io::Error::from_raw_os_error(errno)),
         Step::Groups => {
             let groups = context.identity.as_ref().map_or(&[][..], |identity| &identity.groups);
             identity("setgroups", errno, format_args!("{groups:?}"))
@@ -71,6 +88,15 @@ pub(super) fn child(failure: Failure, command: &Command<'_>) -> SpawnError {
         }
         Step::Exec(index) => exec(errno, index, command),
     }
+}
+
+/// What takes a privilege.
+fn privileged(step: &'static str, errno: c_int, needs: &str) -> SpawnError {
+    let hint = match errno {
+        libc::EPERM | libc::EACCES => format!(" (needs {needs})"),
+        _ => String::new(),
+    };
+    SpawnError { step, errno, message: format!("{step}: {}{hint}", reason(errno)) }
 }
 
 /// A user or group that cannot be taken on.

@@ -56,8 +56,9 @@ impl Spawner {
     /// Starts the command.
     ///
     /// The error tells the step that failed: `arguments`, `stdin`, `clone`, `setsid`, `setpgid`,
-    /// `stdio`, `descriptors`, `setrlimit`, `setgroups`, `setgid`, `setuid`, `chdir`, `close_range`,
-    /// `descriptor` or `exec`. No process, zombie or descriptor is left then.
+    /// `stdio`, `descriptors`, `oom-score-adj`, `cpu-affinity`, `scheduler`, `nice`, `io-class`,
+    /// `setrlimit`, `capabilities`, `setgroups`, `setgid`, `setuid`, `ambient-capabilities`, `chdir`,
+    /// `no-new-privileges`, `close_range`, `descriptor` or `exec`. No process, zombie or descriptor is left then.
     pub fn spawn(&mut self, command: &Command<'_>) -> Result<Child, SpawnError> {
         let arguments = Arguments::new(command)?;
         let opened = match command.stdin {
@@ -95,16 +96,21 @@ impl Spawner {
         } else {
             Some(open_descriptors(first_free).map_err(|e| failure::step("close_range", &e))?)
         };
+        let scheduling = &command.context.scheduling;
+        let oom_score_adj = scheduling.oom_score_adj.map(|score| score.to_string());
         let mut plan = Plan {
             session: command.session,
             stdio: streams,
             passed: &passed,
             ignored_signals: self.ignored_signals,
             umask: command.context.umask,
+            scheduling,
+            oom_score_adj: oom_score_adj.as_ref().map(String::as_bytes),
             limits: &command.context.limits,
             tag: command.tag,
             extra,
             credentials,
+            privileges: command.context.privileges,
             directory: &arguments.directory,
             inherited: inherited.as_deref(),
             candidates: &arguments.candidates,

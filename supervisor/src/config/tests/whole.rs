@@ -8,8 +8,8 @@ use supervisor_engine::{
 };
 
 use super::super::{
-    Console, FdStoreConfig, FdStorePreserve, Identity, LogFormat, NotifyAccess, ProbeCheck,
-    Readiness, Sink,
+    Capabilities, Console, CpuSet, FdStoreConfig, FdStorePreserve, Identity, IoClass, LogFormat,
+    NotifyAccess, Privileges, ProbeCheck, Readiness, Scheduler, Sink,
 };
 use super::{load, load_text, options, service};
 
@@ -71,6 +71,14 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
         limits,
         [("as", 1 << 30, 1 << 30), ("core", 0, most), ("cpu", 60, 60), ("nofile", 1024, 4096)]
     );
+    let scheduling = &app.context.scheduling;
+    assert_eq!((scheduling.nice, scheduling.oom_score_adj), (Some(-5), Some(-500)));
+    assert_eq!(scheduling.cpus.as_ref().map(CpuSet::words), Some(&[0b111, 0b1][..]));
+    assert_eq!(scheduling.io, Some(IoClass::BestEffort(7)));
+    assert_eq!(scheduling.scheduler, Some(Scheduler::RoundRobin(10)));
+    let (bounding, ambient) = (Capabilities::of([5, 10]), Capabilities::of([10]));
+    let privileges = Privileges { no_new: true, bounding: Some(bounding), ambient };
+    assert_eq!(app.context.privileges, privileges);
     assert_eq!(app.spec.start_timeout, Some(Duration::from_secs(30)));
     assert_eq!(app.spec.settle_time, Duration::from_millis(1500));
     assert_eq!(app.spec.runtime_max, Some(Duration::from_hours(24)));

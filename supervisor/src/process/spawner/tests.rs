@@ -12,7 +12,9 @@ use nix::unistd::{Pid, getegid, geteuid, getgroups, mkfifo};
 use supervisor_engine::{Exit, SpawnError};
 
 use super::{CloneCall, Spawner};
-use crate::config::{Context, Identity, Limit};
+use crate::config::{
+    Capabilities, Context, CpuSet, Identity, IoClass, Limit, Privileges, Scheduler, Scheduling,
+};
 use crate::process::fixture::{
     Extras, PLAIN, alone, argv, await_end, command, context, descriptors, is_root, null, output,
     read_all,
@@ -239,6 +241,93 @@ fn another_identity_is_taken_whole() {
         assert_eq!(line("Gid:"), "23456\t23456\t23456\t23456");
         assert_eq!(line("Groups:"), "7 23456 34567");
         assert_eq!(line("CapEff:"), "0000000000000000");
+    }
+}
+
+/// The value of a line of `/proc/PID/status`.
+fn status_line(text: &str, name: &str) -> String {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("{name} in {text}")).trim().to_owned()
+}
+
+#[test]
+fn the_kernel_treats_it_as_the_spec_says() {
+    let scheduling = Scheduling {
+        nice: Some(7),
+        oom_score_adj: Some(500),
+        scheduler: Some(Scheduler::Batch),
+        io: Some(IoClass::BestEffort(6)),
+        cpus: None,
+    };
+    let context = Context { scheduling, ..context() };
+    let script = "cut -d' ' -f19,41 /proc/self/stat; cat /proc/self/oom_score_adj; ionice";
+    for mut spawner in spawners() {
+        let text = output(&mut spawner, &["sh", "-c", script], &context, PLAIN).expect("starts");
+        assert_eq!(text, "7 3\n500\nbest-effort: prio 6\n", "nice 7, SCHED_BATCH");
+    }
+}
+
+#[test]
+fn it_runs_only_on_its_processors() {
+    let own = fs::read_to_string("/proc/self/status").expect("/proc");
+    let own = status_line(&own, "Cpus_allowed_list:");
+    let first = own.split([',', '-']).next().expect("one").to_owned();
+    let mut cpus = CpuSet::default();
+    cpus.add(first.parse().expect("a number"));
+    let context = Context {
+        scheduling: Scheduling { cpus: Some(cpus), ..Scheduling::default() },
+        ..context()
+    };
+    for mut spawner in spawners() {
+        let text = output(&mut spawner, &["cat", "/proc/self/status"], &context, PLAIN);
+        assert_eq!(status_line(&text.expect("starts"), "Cpus_allowed_list:"), first);
+    }
+    let mut cpus = CpuSet::default();
+    cpus.add(8191);
+    let none = Context {
+        scheduling: Scheduling { cpus: Some(cpus), ..Scheduling::default() },
+        ..self::context()
+    };
+    let message = "cpu-affinity: Invalid argument (this machine has none of these processors)";
+    assert_failure(&failure(&["true"], &none), "cpu-affinity", libc::EINVAL, message);
+}
+
+#[test]
+fn no_program_gives_new_privileges() {
+    let privileges = Privileges { no_new: true, ..Privileges::default() };
+    let context = Context { privileges, ..context() };
+    for mut spawner in spawners() {
+        let text = output(&mut spawner, &["cat", "/proc/self/status"], &context, PLAIN);
+        assert_eq!(status_line(&text.expect("starts"), "NoNewPrivs:"), "1");
+    }
+}
+
+// Of `capabilities(7)`.
+const BIND: u32 = 10;
+const KILL: u32 = 5;
+
+#[test]
+fn capabilities_outlive_the_change_of_user() {
+    if !is_root("capabilities_outlive_the_change_of_user") {
+        return;
+    }
+    let privileges = Privileges {
+        no_new: true,
+        bounding: Some(Capabilities::of([BIND, KILL])),
+        ambient: Capabilities::of([BIND]),
+    };
+    let identity = Some(Identity { uid: 12_345, gid: 23_456, groups: vec![] });
+    let user = Context { identity, privileges, ..context() };
+    let root = Context { privileges, ..context() };
+    for mut spawner in spawners() {
+        let text = output(&mut spawner, &["cat", "/proc/self/status"], &user, PLAIN);
+        let text = text.expect("starts");
+        assert_eq!(status_line(&text, "CapBnd:"), "0000000000000420");
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+            assert_eq!(status_line(&text, set), "0000000000000400", "{set}");
+        }
+        let text = output(&mut spawner, &["cat", "/proc/self/status"], &root, PLAIN);
+        assert_eq!(status_line(&text.expect("starts"), "CapEff:"), "0000000000000420");
     }
 }
 
