@@ -1,0 +1,6 @@
+//! The conformance suite of the notify protocol: one test for each item of `docs/conformance.md`.
+//!
+//! `item_NNN_…` proves item NNN with real processes and real datagrams. Where the item is decided
+//! otherwise than systemd does it, the test proves the decision, and the table says why.
+
+mod table;
