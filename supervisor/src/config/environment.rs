@@ -13,14 +13,16 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const KEPT: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 
 /// What is addressed to the daemon itself, by whoever supervises it.
-const PROTOCOL: [&str; 9] = [
+const PROTOCOL: [&str; 11] = [
     "NOTIFY_SOCKET",
     "LISTEN_FDS",
     "LISTEN_PID",
+    "LISTEN_PIDFDID",
     "LISTEN_FDNAMES",
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
     "MAINPID",
+    "MAINPIDFDID",
     "INVOCATION_ID",
     "FDSTORE",
 ];
