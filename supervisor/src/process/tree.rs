@@ -125,8 +125,22 @@ impl Tree {
         Ok(found)
     }
 
-    /// The tag of a process, unless it has just inherited the daemon's.
-    fn tag(&self, pid: Pid) -> io::Result<Option<u64>> {
+    /// Whether a process is verifiably neither the daemon nor descended from it. One that is gone is
+    /// not, nor one whose ancestors are just going.
+    pub fn is_stranger(&self, pid: Pid) -> io::Result<bool> {
+        let mut at = pid;
+        while at != Pid::this() {
+            let Some(stat) = Stat::read(at)? else { return Ok(false) };
+            if stat.parent.as_raw() <= 1 && stat.parent != Pid::this() {
+                return Ok(true);
+            }
+            at = stat.parent;
+        }
+        Ok(false)
+    }
+
+    /// The tag of a process, unless it has just inherited the daemon's; `None` if it is gone.
+    pub fn tag(&self, pid: Pid) -> io::Result<Option<u64>> {
         Ok(proc::tag(pid)?.filter(|tag| Some(*tag) != self.own_tag))
     }
 }

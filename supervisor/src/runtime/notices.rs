@@ -81,7 +81,9 @@ impl Runtime {
         let main = pid(execution.main.as_ref());
         let control = pid(execution.control.as_ref());
         let access = self.notify_access(id);
-        if !authorised(access, sender.pid, main, control, Pid::this().as_raw()) {
+        if !authorised(access, sender.pid, main, control, Pid::this().as_raw())
+            || self.is_outsider(id, Pid::from_raw(sender.pid))
+        {
             self.refuse_notice(id, sender.pid, access);
             return;
         }
@@ -107,6 +109,20 @@ impl Runtime {
             self.unit_mut(id).status = (!text.is_empty()).then(|| text.into());
         }
         self.note_said(id, message);
+    }
+
+    /// Whether a process is known to be another service's or none of ours at all: every user can write
+    /// to every socket, so that it came to this one does not tell. One that is gone already is known
+    /// by nothing, and is heard.
+    fn is_outsider(&self, id: ServiceId, sender: Pid) -> bool {
+        let service = match self.pids.get(&sender) {
+            Some(owner) => Some(owner.service),
+            None => self.tree.tag(sender).ok().flatten().and_then(|tag| self.tags.service(tag)),
+        };
+        match service {
+            Some(service) => service != id,
+            None => self.tree.is_stranger(sender).unwrap_or(false),
+        }
     }
 
     /// What people may want to know.

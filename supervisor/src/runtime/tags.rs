@@ -3,6 +3,9 @@
 
 use supervisor_engine::ServiceId;
 
+/// Room for all services.
+const SERVICE_BITS: u32 = 24;
+
 /// One tag for each service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tags {
@@ -14,12 +17,34 @@ impl Tags {
     /// than its own tag, since without privilege a tag can only be lowered.
     pub(crate) fn new() -> Self {
         const HIGHEST: u64 = 1 << 56;
-        // 24 bits are room for all services; a pid has 22 at most.
-        Self { base: HIGHEST - (u64::from(std::process::id()) << 24) }
+        // A pid has 22 bits at most.
+        Self { base: HIGHEST - (u64::from(std::process::id()) << SERVICE_BITS) }
     }
 
     /// What all processes of this service are started with.
     pub(crate) fn of(self, id: ServiceId) -> u64 {
         self.base + u64::from(id.0)
+    }
+
+    /// The service whose processes are started with this tag, if it is one of ours.
+    pub(crate) fn service(self, tag: u64) -> Option<ServiceId> {
+        let number = tag.checked_sub(self.base).filter(|number| number >> SERVICE_BITS == 0)?;
+        number.try_into().ok().map(ServiceId)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_leads_back_to_its_service_and_foreign_ones_to_none() {
+        let tags = Tags::new();
+        for id in [ServiceId(0), ServiceId(7), ServiceId((1 << SERVICE_BITS) - 1)] {
+            assert_eq!(tags.service(tags.of(id)), Some(id));
+        }
+        for foreign in [0, tags.base - 1, tags.base + (1 << SERVICE_BITS), u64::MAX] {
+            assert_eq!(tags.service(foreign), None);
+        }
     }
 }
