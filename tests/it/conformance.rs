@@ -3,4 +3,12 @@
 //! `item_NNN_…` proves item NNN with real processes and real datagrams. Where the item is decided
 //! otherwise than systemd does it, the test proves the decision, and the table says why.
 
+mod attribution;
+mod barrier;
+mod main_pid;
+mod parsing;
+mod readiness;
+mod socket;
+mod speaker;
+mod status;
 mod table;
