@@ -172,34 +172,16 @@ fn a_probe_that_never_succeeds_is_a_start_timeout() {
 }
 
 #[test]
-fn a_service_that_dies_before_it_is_ready_has_failed() {
-    let daemon = Daemon::start(
-        r#"
-        [defaults]
-        restart = "no"
-        [service.app]
-        type = "notify"
-        command = "${FIXTURE} ${SERVICE} --exit 5"
-        [service.probed]
-        readiness-probe = { file = "${DIR}/never", period = "10ms" }
-        command = "${FIXTURE} ${SERVICE} --exit 6""#,
-    );
-    for (name, status) in [("app", 5), ("probed", 6)] {
-        let service = daemon.wait_state(name, State::Failed);
-        assert_eq!(service.why.code, "exit");
-        assert_eq!(service.exit.and_then(|exit| exit.code), Some(status));
-    }
-}
-
-#[test]
-fn a_notify_service_that_ends_well_but_never_said_ready_has_failed() {
+fn a_service_that_dies_before_its_probe_succeeds_has_failed() {
     let daemon = Daemon::start(
         r#"[service.app]
-        type = "notify"
+        readiness-probe = { file = "${DIR}/never", period = "10ms" }
         restart = "no"
-        command = "${FIXTURE} ${SERVICE} --exit 0""#,
+        command = "${FIXTURE} ${SERVICE} --exit 6""#,
     );
-    assert_eq!(daemon.wait_state("app", State::Failed).why.code, "protocol");
+    let app = daemon.wait_state("app", State::Failed);
+    assert_eq!(app.why.code, "exit");
+    assert_eq!(app.exit.and_then(|exit| exit.code), Some(6));
 }
 
 #[test]

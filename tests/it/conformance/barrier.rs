@@ -46,8 +46,10 @@ fn item_040_a_barrier_with_no_or_two_descriptors_is_closed_without_effect() {
 fn item_041_a_barrier_of_a_stranger_is_answered() {
     let (daemon, speaker) = app("", &[]);
     let stranger = Speaker::stranger(&daemon, "app");
-    stranger.tell("STATUS=strange\nREADY=1");
-    assert_eq!((daemon.state("app"), status(&daemon)), (State::Starting, None));
+    for message in ["READY=1", "STOPPING=1", "STATUS=hacked", "WATCHDOG=trigger", "MAINPID=1"] {
+        stranger.tell(message);
+        assert_eq!((daemon.state("app"), status(&daemon)), (State::Starting, None), "{message}");
+    }
     speaker.tell("NOTIFYACCESS=none");
     speaker.tell("READY=1");
     assert_eq!(daemon.state("app"), State::Starting);

@@ -99,9 +99,9 @@ fn item_005_only_processes_that_may_speak_are_given_the_socket() {
             r#"[service.app]
             notify-access = "{access}"
             reload-command = ["${{FIXTURE}}", "control", "--env", "NOTIFY_SOCKET", "--exit", "0"]
-            command = "${{FIXTURE}} ${{SERVICE}} --env NOTIFY_SOCKET --env WATCHDOG_USEC""#
+            command = "${{FIXTURE}} ${{SERVICE}} --env NOTIFY_SOCKET""#
         ));
-        daemon.wait_record("env", "app", 2);
+        daemon.wait_record("env", "app", 1);
         assert!(daemon.operate("reload", &["app"]).ok);
         for (name, given) in [("app", main), ("control", control)] {
             let seen = &daemon.happened("env", name)[0].detail;
