@@ -174,6 +174,20 @@ fn the_socket_stays_when_a_service_is_restarted() {
     assert_eq!(seen[0].detail, seen[1].detail);
 }
 
+#[test]
+fn a_service_can_have_its_restarts_counted_anew() {
+    let daemon = Daemon::start(
+        r#"[service.app]
+        notify-access = "main"
+        restart-delay = "0s"
+        command = "${FIXTURE} ${SERVICE} --fail-first 2 --await ${DIR}/gate --notify RESTART_RESET=1""#,
+    );
+    daemon.wait_record("start", "app", 3);
+    assert_eq!(daemon.service("app").restarts, 2);
+    daemon.open("gate");
+    daemon.wait_service("app", "counted anew", |app| app.restarts == 0);
+}
+
 fn notify_reload(lines: &str, steps: &str) -> Daemon {
     let daemon = Daemon::boot(&format!(
         r#"[service.app]

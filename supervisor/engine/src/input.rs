@@ -118,6 +118,8 @@ pub struct Notification {
     pub watchdog: Option<WatchdogMessage>,
     /// `WATCHDOG_USEC=`: the new period; zero turns the watchdog off.
     pub watchdog_period: Option<Duration>,
+    /// `RESTART_RESET=1`.
+    pub restart_reset: bool,
 }
 
 /// What a `WATCHDOG=` line says.

@@ -306,6 +306,9 @@ impl Engine {
                 }
             });
         }
+        if message.restart_reset {
+            self.get_mut(id).reset_restarts();
+        }
     }
 
     fn on_ready(&mut self, id: ServiceId, now: Moment) {

@@ -6,9 +6,9 @@ use crate::exit::Exit;
 use crate::id::OperationId;
 use crate::input::Manner;
 use crate::moment::Moment;
-use crate::spec::{KillMode, ServiceSpec};
+use crate::spec::{KillMode, ServiceSpec, StopHow};
 use crate::standing::Tally;
-use crate::state::{State, StopCause};
+use crate::state::{State, Step, StopCause};
 
 /// A service as the engine knows it. Read-only for everybody else.
 #[derive(Clone, Debug)]
@@ -19,7 +19,8 @@ pub struct Service {
     pub(crate) since: Moment,
     /// Restarts in a row.
     pub(crate) attempt: u32,
-    /// Automatic restarts since the start of the daemon or the last reset.
+    /// Automatic restarts since the start of the daemon or the last reset, which may be the service's
+    /// own.
     pub(crate) restarts: u64,
     /// Starts within the window of the start limit.
     pub(crate) starts: VecDeque<Moment>,
@@ -122,6 +123,28 @@ impl Service {
             self.starts.push_back(now);
         }
         admitted
+    }
+
+    /// `RESTART_RESET=1`: its restarts are counted anew. As in systemd this counts while it runs and
+    /// while a stop command is at work, and the start limit does not care.
+    pub(crate) fn reset_restarts(&mut self) {
+        let counts = match &self.state {
+            State::Running(_) => true,
+            State::Stopping(stopping) => {
+                matches!(stopping.step, Step::Sequence(_, StopHow::Command(_)))
+            }
+            State::Stopped(_)
+            | State::Waiting
+            | State::Starting(_)
+            | State::Reloading(_)
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => false,
+        };
+        if counts {
+            self.attempt = 0;
+            self.restarts = 0;
+        }
     }
 
     /// Forgets what earlier failures led to.

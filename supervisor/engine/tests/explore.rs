@@ -237,6 +237,7 @@ fn news(execution: &Execution, spec: &ServiceSpec, now: Moment) -> Vec<Report> {
                 let alive = Some(WatchdogMessage::Alive);
                 news.push(Report::Notified(Notification { watchdog: alive, ..said_nothing() }));
                 news.push(said(|message| message.extend = Some(Duration::from_secs(7))));
+                news.push(said(|message| message.restart_reset = true));
             }
         }
         Main::Gone { others: true } => news.push(Report::Emptied),

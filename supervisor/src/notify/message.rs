@@ -81,12 +81,6 @@ pub enum Warning<'a> {
     /// So many descriptors that the message does not speak of.
     #[error("{0} file descriptors that the message does not speak of are closed")]
     UnusedFds(usize),
-    /// Part of the protocol that is not supported yet.
-    #[error("{key} is not supported yet")]
-    NotSupported {
-        /// The key.
-        key: &'static str,
-    },
 }
 
 /// Why a whole datagram is ignored.
@@ -102,9 +96,6 @@ pub enum MessageError {
     #[error("BARRIER=1 came with {0} file descriptors instead of one")]
     BarrierFds(usize),
 }
-
-/// Fields of the protocol that are not acted upon yet.
-const NOT_SUPPORTED: [&str; 1] = ["RESTART_RESET"];
 
 /// The name of descriptors that have none.
 const UNNAMED: &str = "stored";
@@ -135,12 +126,13 @@ impl<'a> Message<'a> {
                 b"READY=1" => message.lifecycle.ready = true,
                 b"RELOADING=1" => message.lifecycle.reloading = true,
                 b"STOPPING=1" => message.lifecycle.stopping = true,
+                b"RESTART_RESET=1" => message.lifecycle.restart_reset = true,
                 b"BARRIER=1" => message.barrier = true,
                 b"MAINPIDFD=1" => message.main_pidfd = true,
                 b"FDSTORE=1" => values.store = true,
                 b"FDSTOREREMOVE=1" => values.remove = true,
                 b"FDPOLL=0" => values.no_poll = true,
-                line => message.note(&mut values, line),
+                line => values.note(line),
             }
         }
         if message.barrier && count > 1 {
@@ -158,39 +150,6 @@ impl<'a> Message<'a> {
     /// Whether the descriptors that came with it are of use to it.
     pub fn takes_fds(&self) -> bool {
         self.main_pidfd || matches!(self.fd_store, Some(StoreRequest::Store { .. }))
-    }
-
-    /// Remembers the first value of each key.
-    fn note(&mut self, values: &mut Values<'a>, line: &'a [u8]) {
-        let Some(equals) = line.iter().position(|byte| *byte == b'=') else { return };
-        let (key, value) = (&line[..equals], &line[equals + 1..]);
-        let slot = match key {
-            b"MAINPID" => &mut values.main_pid,
-            b"MAINPIDFDID" => &mut values.main_pidfd_id,
-            b"MONOTONIC_USEC" => &mut values.monotonic,
-            b"STATUS" => &mut values.status,
-            b"NOTIFYACCESS" => &mut values.notify_access,
-            b"ERRNO" => &mut values.errno,
-            b"BUSERROR" => &mut values.bus_error,
-            b"VARLINKERROR" => &mut values.varlink_error,
-            b"FDNAME" => &mut values.fd_name,
-            b"EXIT_STATUS" => &mut values.exit_status,
-            b"EXTEND_TIMEOUT_USEC" => &mut values.extend,
-            b"WATCHDOG" => &mut values.watchdog,
-            b"WATCHDOG_USEC" => &mut values.watchdog_period,
-            key => return self.note_other(key),
-        };
-        slot.get_or_insert(value);
-    }
-
-    fn note_other(&mut self, key: &[u8]) {
-        let Some(key) = NOT_SUPPORTED.into_iter().find(|known| known.as_bytes() == key) else {
-            return;
-        };
-        let warning = Warning::NotSupported { key };
-        if !self.warnings.contains(&warning) {
-            self.warnings.push(warning);
-        }
     }
 
     fn interpret(&mut self, values: &Values<'a>) {
@@ -268,6 +227,31 @@ struct Values<'a> {
     store: bool,
     remove: bool,
     no_poll: bool,
+}
+
+impl<'a> Values<'a> {
+    /// Remembers the first value of each key.
+    fn note(&mut self, line: &'a [u8]) {
+        let Some(equals) = line.iter().position(|byte| *byte == b'=') else { return };
+        let (key, value) = (&line[..equals], &line[equals + 1..]);
+        let slot = match key {
+            b"MAINPID" => &mut self.main_pid,
+            b"MAINPIDFDID" => &mut self.main_pidfd_id,
+            b"MONOTONIC_USEC" => &mut self.monotonic,
+            b"STATUS" => &mut self.status,
+            b"NOTIFYACCESS" => &mut self.notify_access,
+            b"ERRNO" => &mut self.errno,
+            b"BUSERROR" => &mut self.bus_error,
+            b"VARLINKERROR" => &mut self.varlink_error,
+            b"FDNAME" => &mut self.fd_name,
+            b"EXIT_STATUS" => &mut self.exit_status,
+            b"EXTEND_TIMEOUT_USEC" => &mut self.extend,
+            b"WATCHDOG" => &mut self.watchdog,
+            b"WATCHDOG_USEC" => &mut self.watchdog_period,
+            _ => return,
+        };
+        slot.get_or_insert(value);
+    }
 }
 
 fn lines(datagram: &[u8]) -> impl Iterator<Item = &[u8]> {

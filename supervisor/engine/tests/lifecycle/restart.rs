@@ -1,11 +1,11 @@
 //! What follows an end by itself: back-off, limits, and when a count starts over.
 
 use supervisor_engine::{
-    Cause, Ending, Exit, FailReason, Outcome, Report, RestartPolicy, Signal, SpawnError, State,
-    Status, StopCause, Why,
+    Cause, Ending, Exit, FailReason, Outcome, ReloadHow, ReloadSpec, Report, RestartPolicy, Signal,
+    SpawnError, State, Status, StopCause, Why,
 };
 
-use crate::case::{Case, Spec, millis, secs, simple};
+use crate::case::{Case, Spec, command, millis, secs, signal, simple};
 
 fn eager() -> Spec {
     simple("web").with(|spec| spec.restart.limit_burst = 0)
@@ -142,6 +142,78 @@ fn a_start_by_request_forgets_failures_and_does_not_wait() {
     case.spawned("web");
     case.came_to(start, "web", &Outcome::Started);
     assert_eq!(case.engine.service(case.id("web")).attempt(), 0);
+}
+
+/// `RESTART_RESET=1` counts while the service runs and while a stop command is at work.
+#[test]
+fn a_service_can_have_its_restarts_counted_anew() {
+    let resets = |case: &mut Case| case.notifies("web", |message| message.restart_reset = true);
+    let counts = |case: &Case| {
+        let service = case.engine.service(case.id("web"));
+        (service.attempt(), service.restarts())
+    };
+    let spec = || {
+        eager().stops_by([command(0, 30), signal(Signal::TERM, 10)]).with(|spec| {
+            spec.reload = Some(ReloadSpec { how: ReloadHow::Command, timeout: None });
+            spec.runtime_max = Some(secs(30));
+            spec.restart.policy = RestartPolicy::Always;
+        })
+    };
+    // It has been restarted twice, and then this happens before it says so.
+    let run = |what: fn(&mut Case), expected: (u32, u64)| {
+        let mut case = Case::up([spec()]);
+        for _ in 0..2 {
+            case.exits("web", 1);
+            case.after(millis(200));
+            case.spawned("web");
+        }
+        assert_eq!(counts(&case), (2, 2));
+        what(&mut case);
+        resets(&mut case);
+        assert_eq!(counts(&case), expected, "{:?}", case.state("web"));
+        case
+    };
+    let mut case = run(|_| {}, (0, 0));
+    case.exits("web", 1);
+    assert_eq!(counts(&case), (1, 0), "the next delay is the first again");
+    let mut case = run(|case| case.after(secs(30)), (0, 0));
+    case.exits("web", 0);
+    case.command_exits("web", 0);
+    assert_eq!(counts(&case), (1, 0));
+    run(
+        |case| {
+            case.reload("web");
+        },
+        (2, 2),
+    );
+    run(
+        |case| {
+            case.after(secs(30));
+            case.command_exits("web", 1);
+        },
+        (2, 2),
+    );
+    run(|case| case.says("web", "STOPPING"), (2, 2));
+    run(
+        |case| {
+            case.exits("web", 1);
+            case.after(millis(400));
+        },
+        (3, 3),
+    );
+}
+
+/// The start limit does not care: a service that fails again and again cannot talk itself out of it.
+#[test]
+fn counting_anew_takes_nothing_from_the_start_limit() {
+    let mut case = Case::up([simple("web").with(|spec| spec.restart.limit_burst = 2)]);
+    case.exits("web", 1);
+    case.after(millis(100));
+    case.spawned("web");
+    case.notifies("web", |message| message.restart_reset = true);
+    case.exits("web", 1);
+    case.after(millis(100));
+    assert_eq!(case.state("web"), &State::Failed(FailReason::StartLimit));
 }
 
 #[test]

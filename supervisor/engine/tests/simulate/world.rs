@@ -281,7 +281,7 @@ impl World {
 
     fn message(&mut self) -> Notification {
         let period = self.dice.millis(0, 3_000);
-        match self.dice.below(8) {
+        match self.dice.below(9) {
             0 => said(|message| message.ready = true),
             1 => said(|message| message.stopping = true),
             2 => said(|message| message.extend = Some(period)),
@@ -291,6 +291,7 @@ impl World {
                 message.ready = true;
                 message.reloading = true;
             }),
+            6 => said(|message| message.restart_reset = true),
             _ => said(|message| message.reloading = true),
         }
     }

@@ -46,6 +46,10 @@ pub(crate) struct Account {
     pub(crate) starts: u32,
     /// Whether the live invocation was sent `KILL`.
     killed: bool,
+    /// Automatic restarts since it was last told, by a request or by itself, to count anew.
+    restarts: u64,
+    /// Whether it has asked for that in the midst of its stop, where it depends on the step.
+    may_count_anew: bool,
     /// When it did what its kind counts as being up.
     proven: Moment,
     /// When it came up.
@@ -95,6 +99,8 @@ impl Ledger {
             stuck: false,
             starts: 0,
             killed: false,
+            restarts: 0,
+            may_count_anew: false,
             proven: Moment::default(),
             risen: Moment::default(),
             finished: false,
@@ -135,6 +141,11 @@ impl Ledger {
         {
             for id in named {
                 self.accounts[id.index()].starts = 0;
+            }
+        }
+        if let Request::Reset(named) = request {
+            for id in named {
+                self.accounts[id.index()].restarts = 0;
             }
         }
         if let Request::Shutdown { within: Some(within), .. } = request {
@@ -179,6 +190,11 @@ impl Ledger {
             Report::SpawnFailed(_) | Report::Emptied => now.main = Main::Gone { others: false },
             Report::Notified(message) => {
                 account.extended |= message.extend.is_some();
+                if message.restart_reset && account.status == Status::Running {
+                    account.restarts = 0;
+                }
+                account.may_count_anew |=
+                    message.restart_reset && account.status == Status::Stopping;
                 now.proven |= message.ready && !message.stopping && spec.kind == Kind::Notify;
             }
             Report::ProbeSucceeded => {
@@ -292,6 +308,9 @@ impl Ledger {
             let settled = change.at - account.proven >= spec.settle_time;
             rule(settled, "nothing is up before its settle time is over")?;
             account.risen = change.at;
+        }
+        if change.cause == Cause::Restart {
+            account.restarts += 1;
         }
         account.status = change.to;
         account.up = match change.to {
@@ -408,6 +427,10 @@ impl Ledger {
             account.goal = service.goal();
             rule(state.status() == account.status, "every change of status is told")?;
             rule(state.is_up() == account.up, "up is what was told")?;
+            if std::mem::take(&mut account.may_count_anew) && service.restarts() == 0 {
+                account.restarts = 0;
+            }
+            rule(service.restarts() == account.restarts, "each restart is counted, until a reset")?;
             let known = account.execution.map(|now| now.invocation);
             rule(state.invocation() == known, "the live invocation is the one spawned last")?;
             if let Some(invocation) = known {

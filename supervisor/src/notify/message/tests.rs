@@ -219,10 +219,9 @@ fn a_barrier_is_alone() {
 }
 
 #[test]
-fn unsupported_fields_are_named_once() {
-    let message = parse("RESTART_RESET=1\nRESTART_RESET=1\nREADY=1");
-    assert!(message.lifecycle.ready);
-    assert_eq!(message.warnings, [Warning::NotSupported { key: "RESTART_RESET" }]);
+fn the_restart_count_is_reset_by_a_flag() {
+    assert!(clean("RESTART_RESET=1").lifecycle.restart_reset);
+    assert!(!clean("RESTART_RESET=0").lifecycle.restart_reset);
 }
 
 #[test]
