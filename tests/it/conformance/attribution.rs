@@ -89,6 +89,24 @@ fn item_028_a_sender_that_is_a_zombie_is_heard() {
     assert_eq!(process_state(pid), Some('Z'));
 }
 
+/// systemd compares pidfds, at the price of a descriptor for each message.
+#[test]
+fn item_029_a_process_with_a_reused_pid_is_not_taken_for_the_one_that_had_it() {
+    if !must_as_root(|| true, "", "") {
+        return;
+    }
+    let (daemon, first) = app("", &["--ready"]);
+    let pid = daemon.wait_state("app", State::Running).pid.unwrap();
+    assert!(hears(&daemon, &first, "the first"));
+    assert!(daemon.operate("restart", &["app"]).ok);
+    let second = Speaker::nth(&daemon, "app", 2);
+    second.tell("STATUS=the second");
+    let stranger = Speaker::stranger(&daemon, "app");
+    stranger.say_from(pid, b"STATUS=by its number");
+    second.barrier();
+    assert_eq!(status(&daemon).as_deref(), Some("the second"));
+}
+
 #[test]
 fn item_030_each_access_admits_its_processes_and_no_other() {
     for (access, expected) in [

@@ -4,12 +4,15 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
 
+use nix::errno::Errno;
 use supervisor_api::State;
 
 use super::speaker::{notify_socket, spec};
-use crate::harness::{Daemon, is_root, user};
+use crate::harness::{Daemon, TestDir, is_root, supervisor_table, supervisord, user, wait_until};
 
 /// The inode of a bound datagram socket, from `/proc/net/unix`.
 fn inode_of(path: &Path) -> String {
@@ -140,5 +143,68 @@ fn item_006_what_is_meant_for_the_daemon_itself_is_not_passed_on() {
         } else {
             assert_eq!(seen.detail, format!("{name}=(unset)"));
         }
+    }
+}
+
+#[test]
+fn item_007_a_receive_error_that_stays_ends_the_listening_and_nothing_else() {
+    let dir = TestDir::new();
+    let file = dir.path().join("supervisor.toml");
+    let services = r#"
+        [defaults]
+        restart = "no"
+        [service.app]
+        notify-access = "main"
+        command = "${FIXTURE} ${SERVICE} --status x"
+        [service.web]
+        command = "${FIXTURE} ${SERVICE}""#;
+    fs::write(&file, supervisor_table(dir.path()) + services).unwrap();
+    let mut command = supervisord(dir.path());
+    command.arg("-c").arg(file);
+    break_recvmsg(&mut command);
+    let mut daemon = Daemon::run(&mut command, dir);
+    daemon.wait_for_socket();
+    let errors = |daemon: &Daemon| {
+        daemon.stderr().lines().filter(|line| line.contains("notify socket")).count()
+    };
+    wait_until("the error", &mut (), |()| (errors(&daemon) > 0).then_some(()));
+    // If it tried again and again it would say so each time.
+    for _ in 0..5 {
+        assert!(daemon.operate("restart", &["web"]).ok);
+    }
+    assert_eq!(errors(&daemon), 1, "{}", daemon.stderr());
+    assert_eq!((daemon.state("app"), daemon.state("web")), (State::Running, State::Running));
+    // The next start gets a new socket.
+    assert!(daemon.operate("restart", &["app"]).ok);
+    wait_until("the next error", &mut (), |()| (errors(&daemon) == 2).then_some(()));
+    assert_eq!(daemon.terminate(), 0);
+}
+
+/// Lets `recvmsg(2)`, which nothing but the notify sockets needs, fail in a command with `EIO`.
+fn break_recvmsg(command: &mut Command) {
+    const fn line(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+        // Codes have 16 bits.
+        libc::sock_filter { code: code as u16, jt, jf, k }
+    }
+    let install = || {
+        let mut filter = [
+            line(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+            line(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_recvmsg as u32, 0, 1),
+            line(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EIO as u32, 0, 0),
+            line(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0),
+        ];
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        nix::sys::prctl::set_no_new_privs()?;
+        #[expect(unsafe_code, reason = "nix does not have it")]
+        // SAFETY: the program and its lines outlive the call.
+        let installed = unsafe {
+            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
+        };
+        Errno::result(installed).map(drop).map_err(Into::into)
+    };
+    #[expect(unsafe_code, reason = "what happens between fork and exec is up to the caller")]
+    // SAFETY: system calls only.
+    unsafe {
+        command.pre_exec(install);
     }
 }

@@ -3,14 +3,16 @@
 
 use std::fs;
 use std::io::{IoSlice, Read as _, pipe};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 
-use crate::harness::Daemon;
+use crate::harness::{Daemon, wait_until};
 
 /// A notify service `app` that is not restarted, with these lines and these steps behind `--relay`.
 pub(crate) fn app(lines: &str, steps: &[&str]) -> (Daemon, Speaker) {
@@ -77,6 +79,14 @@ impl Speaker {
         self.send(message.as_bytes(), &[ControlMessage::ScmCredentials(&credentials)]);
     }
 
+    /// Sends one datagram from a new process that has this pid, as only root can have it.
+    pub(crate) fn say_from(&self, pid: i32, message: &[u8]) {
+        let socket = self.0.as_raw_fd();
+        let child = wait_until("the pid to be free", &mut (), |()| clone_as(pid, socket, message));
+        assert_eq!(child, pid);
+        waitpid(Pid::from_raw(pid), None).unwrap();
+    }
+
     /// Sends one datagram and waits until it has been handled.
     pub(crate) fn tell(&self, message: impl AsRef<[u8]>) {
         self.say(message);
@@ -102,6 +112,32 @@ impl Speaker {
         let sent = sendmsg::<UnixAddr>(fd, &parts, control, MsgFlags::empty(), None);
         assert_eq!(sent.unwrap(), message.len());
     }
+}
+
+/// A child with this pid that sends a message and ends; `None` while another process has the pid.
+fn clone_as(pid: i32, socket: RawFd, message: &[u8]) -> Option<i32> {
+    #[expect(unsafe_code, reason = "the C library has no wrapper")]
+    // SAFETY: without flags it is a fork; the arguments outlive the call, and all zeros are valid.
+    // The child does nothing but system calls.
+    let child = unsafe {
+        let mut arguments: libc::clone_args = std::mem::zeroed();
+        arguments.exit_signal = libc::SIGCHLD as u64;
+        arguments.set_tid = (&raw const pid) as u64;
+        arguments.set_tid_size = 1;
+        let size = size_of::<libc::clone_args>();
+        let child = libc::syscall(libc::SYS_clone3, &raw mut arguments, size);
+        if child == 0 {
+            libc::send(socket, message.as_ptr().cast(), message.len(), 0);
+            libc::_exit(0);
+        }
+        child
+    };
+    if child < 0 {
+        let error = std::io::Error::last_os_error();
+        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists, "{error}");
+        return None;
+    }
+    i32::try_from(child).ok()
 }
 
 /// The notify socket that the main process of a service was given.

@@ -19,7 +19,7 @@ fn every_field_is_read() {
         "READY=1\nRELOADING=1\nSTOPPING=1\nSTATUS=up, and well\nMAINPID=42\nMAINPIDFDID=99\n\
          MONOTONIC_USEC=1500000\nEXTEND_TIMEOUT_USEC=2000000\nWATCHDOG=1\nWATCHDOG_USEC=3000000\n\
          NOTIFYACCESS=exec\nERRNO=2\nEXIT_STATUS=3\nMAINPIDFD=1\nFDSTORE=1\nFDNAME=x y\n\
-         FDPOLL=0\nBUSERROR=org.example.No\nVARLINKERROR=org.example.Not",
+         FDPOLL=0\nRESTART_RESET=1\nBUSERROR=org.example.No\nVARLINKERROR=org.example.Not",
     );
     assert_eq!(
         message,
@@ -32,6 +32,7 @@ fn every_field_is_read() {
                 extend: Some(Duration::from_secs(2)),
                 watchdog: Some(WatchdogMessage::Alive),
                 watchdog_period: Some(Duration::from_secs(3)),
+                restart_reset: true,
             },
             barrier: false,
             main_pid: Some(42),
@@ -216,12 +217,6 @@ fn a_barrier_is_alone() {
         let result = Message::parse(datagram.as_bytes());
         assert_eq!(result, Err(MessageError::BarrierMixed), "{datagram:?}");
     }
-}
-
-#[test]
-fn the_restart_count_is_reset_by_a_flag() {
-    assert!(clean("RESTART_RESET=1").lifecycle.restart_reset);
-    assert!(!clean("RESTART_RESET=0").lifecycle.restart_reset);
 }
 
 #[test]
