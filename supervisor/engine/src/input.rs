@@ -103,6 +103,7 @@ pub enum Process {
 
 /// What of a notify message (`sd_notify(3)`) the lifecycle depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a line that is there or not")]
 pub struct Notification {
     /// `READY=1`.
     pub ready: bool,

@@ -124,9 +124,7 @@ fn item_051_with_main_pid_in_the_same_message_the_new_process_counts() {
     let (daemon, speaker) = app("", &["--child", "--relay"]);
     let child = Speaker::of(&daemon, "app.child");
     let pid = daemon.wait_record("relays", "app.child", 1).pid;
-    for message in [format!("READY=1\nMAINPID={pid}")] {
-        speaker.tell(message);
-    }
+    speaker.tell(format!("READY=1\nMAINPID={pid}"));
     let app = daemon.service("app");
     assert_eq!((app.state, app.pid), (State::Running, Some(pid)));
     child.tell("STATUS=main now");

@@ -128,13 +128,13 @@ fn item_006_what_is_meant_for_the_daemon_itself_is_not_passed_on() {
         "FDSTORE",
         "INVOCATION_ID",
     ];
-    let steps: String = OWN.iter().map(|name| format!(" --env {name}")).collect();
+    let steps = OWN.map(|name| format!("--env {name}")).join(" ");
     let mut builder = Daemon::builder();
     for name in OWN {
         builder = builder.environment(name, "7");
     }
     let daemon = builder
-        .spec(&format!("[service.app]\ncommand = \"${{FIXTURE}} ${{SERVICE}}{steps}\""))
+        .spec(&format!("[service.app]\ncommand = \"${{FIXTURE}} ${{SERVICE}} {steps}\""))
         .boot();
     daemon.wait_record("env", "app", OWN.len());
     for (name, seen) in OWN.iter().zip(daemon.happened("env", "app")) {
@@ -182,24 +182,25 @@ fn item_007_a_receive_error_that_stays_ends_the_listening_and_nothing_else() {
 
 /// Lets `recvmsg(2)`, which nothing but the notify sockets needs, fail in a command with `EIO`.
 fn break_recvmsg(command: &mut Command) {
-    const fn line(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
-        // Codes have 16 bits.
-        libc::sock_filter { code: code as u16, jt, jf, k }
-    }
-    let install = || {
-        let mut filter = [
-            line(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-            line(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_recvmsg as u32, 0, 1),
-            line(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EIO as u32, 0, 0),
-            line(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0),
-        ];
-        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    let line = |code: u32, k: u32, jf| {
+        let code = u16::try_from(code).unwrap();
+        libc::sock_filter { code, jt: 0, jf, k }
+    };
+    let number = u32::try_from(libc::SYS_recvmsg).unwrap();
+    let fails = libc::SECCOMP_RET_ERRNO | libc::EIO.cast_unsigned();
+    let mut filter = [
+        line(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        line(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, number, 1),
+        line(libc::BPF_RET | libc::BPF_K, fails, 0),
+        line(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0),
+    ];
+    let install = move || {
+        let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
         nix::sys::prctl::set_no_new_privs()?;
+        let (what, mode) = (libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER);
         #[expect(unsafe_code, reason = "nix does not have it")]
-        // SAFETY: the program and its lines outlive the call.
-        let installed = unsafe {
-            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
-        };
+        // SAFETY: the program and its four lines outlive the call.
+        let installed = unsafe { libc::prctl(what, mode, &raw const program) };
         Errno::result(installed).map(drop).map_err(Into::into)
     };
     #[expect(unsafe_code, reason = "what happens between fork and exec is up to the caller")]

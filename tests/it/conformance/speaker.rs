@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{IoSlice, Read as _, pipe};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -27,9 +27,9 @@ pub(crate) fn spec(lines: &str, steps: &[&str]) -> String {
         "[service.app]
          type = \"notify\"
          restart = \"no\"
-         command = [\"${{FIXTURE}}\", \"app\", \"--relay\"{}]
+         command = [\"${{FIXTURE}}\", \"app\", \"--relay\", {}]
          {lines}",
-        steps.iter().map(|step| format!(", {step:?}")).collect::<String>()
+        steps.iter().map(|step| format!("{step:?}")).collect::<Vec<_>>().join(", ")
     )
 }
 
@@ -68,7 +68,7 @@ impl Speaker {
 
     /// Sends one datagram with descriptors.
     pub(crate) fn say_with(&self, message: impl AsRef<[u8]>, fds: &[BorrowedFd<'_>]) {
-        let fds: Vec<_> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
+        let fds: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         self.send(message.as_ref(), &[ControlMessage::ScmRights(&fds)]);
     }
 
