@@ -7,8 +7,8 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 use supervisor_api::Said;
 use supervisor_engine::{
-    Action, ActionKind, ControlCommand, Invocation, Report, ServiceId, Signal, SpawnError, State,
-    Whom,
+    Action, ActionKind, ControlCommand, Invocation, ReloadPhase, Report, ServiceId, Signal,
+    SpawnError, State, Whom,
 };
 
 use super::Runtime;
@@ -286,8 +286,22 @@ impl Runtime {
         let Some(main) = execution.and_then(|execution| execution.main.as_ref()) else {
             return Ok(());
         };
-        // A stopped process cannot end; but one that somebody signals by hand stays stopped.
-        if matches!(self.engine.service(id).state(), State::Stopping(_)) {
+        // A stopped process can neither end nor answer; but one that somebody signals by hand stays
+        // stopped.
+        let must_act = match self.engine.service(id).state() {
+            State::Stopping(_) => true,
+            State::Reloading(reloading) => {
+                matches!(reloading.phase, ReloadPhase::Signalled { .. })
+            }
+            State::Stopped(_)
+            | State::Waiting
+            | State::Starting(_)
+            | State::Running(_)
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => false,
+        };
+        if must_act {
             process::signal_and_continue(main.pidfd.as_fd(), signal)?;
         } else {
             process::signal(main.pidfd.as_fd(), signal)?;
