@@ -285,6 +285,11 @@ impl Runtime {
 
     /// What is due is done.
     fn on_time(&mut self) {
+        let now = clock::now();
+        if self.engine.poll_timeout().is_some_and(|wake| wake.at <= now) {
+            // What was said in time counts, also where this process has not run for a while.
+            self.on_os_events();
+        }
         self.engine.handle_timeout(clock::now());
         self.drain();
         self.shut_down_if_due();

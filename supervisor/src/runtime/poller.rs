@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
+use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use supervisor_engine::ServiceId;
 use tokio::io::Interest;
@@ -113,32 +114,21 @@ impl Poller {
         self.epoll.readable().await.map(|mut guard| guard.retain_ready())
     }
 
-    /// What has happened, at most one batch; nothing if nothing has.
+    /// What has happened, at most one batch; nothing if nothing has. The kernel is asked, whether it
+    /// has been waited for or not.
     pub(crate) fn take(&mut self) -> io::Result<Vec<Source>> {
         let Self { epoll, events } = self;
-        // Told that there is nothing, `try_io` forgets the readiness, and the next wait is a real
-        // one.
-        let taken = epoll.try_io(Interest::READABLE, |inner| {
-            match inner.0.wait(events, EpollTimeout::ZERO)? {
-                0 => Err(io::ErrorKind::WouldBlock.into()),
-                count => Ok(count),
-            }
-        });
-        match taken {
-            Ok(count) => {
-                let happened = events.iter().take(count);
-                Ok(happened.map(|event| Source::from_token(event.data())).collect())
-            }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) =>
-            {
-                Ok(Vec::new())
-            }
-            Err(error) => Err(error),
+        let count = match epoll.get_ref().0.wait(events, EpollTimeout::ZERO) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => return Ok(Vec::new()),
+            Err(errno) => return Err(errno.into()),
+        };
+        if count == 0 {
+            // Told so, tokio forgets the readiness, and the next wait is a real one.
+            let nothing = |_: &Inner| Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = epoll.try_io(Interest::READABLE, nothing);
         }
+        Ok(events.iter().take(count).map(|event| Source::from_token(event.data())).collect())
     }
 }
 
@@ -172,6 +162,7 @@ mod tests {
         poller.add(&second, NOTIFY).unwrap();
         assert_eq!(poller.take().unwrap(), []);
         write.write_all(b"x").unwrap();
+        assert_eq!(poller.take().unwrap(), [MAIN], "also where nobody has waited for it");
         for _ in 0..2 {
             poller.ready().await.unwrap();
             assert_eq!(poller.take().unwrap(), [MAIN]);
