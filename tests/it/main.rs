@@ -12,7 +12,6 @@ mod ctl;
 mod dependencies;
 mod dialogues;
 mod examples;
-mod fd_store;
 mod files;
 mod harness;
 mod hostile;

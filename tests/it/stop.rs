@@ -162,48 +162,12 @@ fn a_stop_sequence_goes_through_its_steps() {
 }
 
 #[test]
-fn the_whole_group_gets_the_signal() {
-    let daemon = app("", "--child --setsid");
-    daemon.wait_record("start", "app.child", 1);
-    stop(&daemon);
-    assert_eq!(daemon.wait_record("signal", "app.child", 1).detail, "TERM");
-}
-
-#[test]
-fn mixed_signals_the_main_process_and_kills_the_rest() {
-    let daemon = app("kill-mode = \"mixed\"", "--child --setsid");
-    daemon.wait_record("start", "app.child", 1);
-    stop(&daemon);
-    assert_eq!(daemon.happened("signal", "app").len(), 1);
-    assert_eq!(daemon.happened("signal", "app.child"), []);
-}
-
-#[test]
-fn process_leaves_the_children_running() {
-    let daemon = app("kill-mode = \"process\"", "--child --setsid");
-    let child = daemon.wait_record("start", "app.child", 1).pid;
-    assert!(daemon.operate("stop", &["app"]).ok);
-    assert_eq!(daemon.state("app"), State::Stopped);
-    assert!(alive(child));
-    assert_eq!(daemon.happened("signal", "app.child"), []);
-}
-
-#[test]
 fn force_kills_at_once() {
     let daemon = app("stop-timeout = \"5min\"", "--ignore TERM");
     let request = json!({ "verb": "stop", "targets": ["app"], "mode": "force", "wait": true });
     assert!(daemon.operation(&request).ok);
     assert_eq!(daemon.happened("signal", "app"), []);
     assert_eq!(daemon.service("app").exit.unwrap().signal.as_deref(), Some("KILL"));
-}
-
-#[test]
-fn a_stop_while_the_service_starts_ends_it() {
-    let daemon =
-        Daemon::start("[service.app]\ntype = \"notify\"\ncommand = \"${FIXTURE} ${SERVICE}\"");
-    daemon.wait_record("start", "app", 1);
-    assert!(daemon.operate("stop", &["app"]).ok);
-    assert_eq!(daemon.state("app"), State::Stopped);
 }
 
 #[test]
@@ -220,34 +184,6 @@ fn a_stopped_service_that_finishes_slowly_is_shown_as_stopping_with_its_deadline
 
 fn signals(daemon: &Daemon) -> Vec<String> {
     daemon.happened("signal", "app").into_iter().map(|seen| seen.detail).collect()
-}
-
-#[test]
-fn a_restart_may_have_a_signal_of_its_own() {
-    let daemon = app("restart-signal = \"INT\"", "");
-    assert!(daemon.operate("restart", &["app"]).ok);
-    assert_eq!(signals(&daemon), ["INT"]);
-    stop(&daemon);
-    assert_eq!(signals(&daemon), ["INT", "TERM"]);
-}
-
-#[test]
-fn another_signal_may_come_instead_of_kill() {
-    let daemon = app("stop-timeout = \"50ms\"\nfinal-signal = \"QUIT\"", "--ignore TERM");
-    assert_eq!(steps(&stop(&daemon)), [("signal TERM", "timeout"), ("signal QUIT", "gone")]);
-    assert_eq!(signals(&daemon), ["TERM", "QUIT"]);
-}
-
-#[test]
-fn a_hang_up_may_follow_the_signal() {
-    let daemon = app("send-sighup = true", "--ignore TERM");
-    daemon.operation(&json!({ "verb": "stop", "targets": ["app"] }));
-    daemon.wait_record("signal", "app", 2);
-    // The fixture takes what is pending in the order of the numbers.
-    let mut signals = signals(&daemon);
-    signals.sort();
-    assert_eq!(signals, ["HUP", "TERM"]);
-    assert_eq!(daemon.state("app"), State::Stopping);
 }
 
 /// A service that knows a mode, and one that does not.
