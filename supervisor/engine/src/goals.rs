@@ -265,7 +265,7 @@ impl Engine {
             State::Starting(starting) => starting.phase != StartPhase::Exec,
             State::Running(running) => running.invocation.is_some(),
             State::Reloading(_) => true,
-            State::Stopping(stopping) => stopping.main.is_none(),
+            State::Stopping(stopping) => stopping.main.is_alive(),
             State::Stopped(_)
             | State::Waiting
             | State::Backoff(_)

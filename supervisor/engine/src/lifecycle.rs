@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::exit::{Ending, Exit, SpawnError};
 use crate::id::ServiceId;
 use crate::input::{Notification, Process, Report, WatchdogMessage};
+use crate::main_process::Main;
 use crate::moment::Moment;
 use crate::operation::Outcome;
 use crate::reload::is_reload_command;
@@ -83,7 +84,8 @@ impl Engine {
     fn on_spawn_failed(&mut self, id: ServiceId, error: SpawnError, now: Moment) {
         let State::Starting(starting) = &self.get(id).state else { return };
         let scarce = error.is_scarcity();
-        let departure = Departure { ending: Some(Ending::SpawnFailed(error)), ..starting.into() };
+        let ending = Some(Ending::SpawnFailed(error));
+        let departure = Departure { ending, main: Main::Absent, ..starting.into() };
         if scarce {
             // Not this service's fault: it is tried again until there is enough.
             self.get_mut(id).starts.pop_back();
@@ -137,7 +139,8 @@ impl Engine {
         let remains_up = clean && service.spec.remain_after_exit;
         match &service.state {
             State::Starting(starting) => {
-                let departure = Departure { main: Some(exit), remaining, ..starting.into() };
+                let main = Main::Gone(exit);
+                let departure = Departure { main, remaining, ..starting.into() };
                 let phase = starting.phase;
                 match phase {
                     StartPhase::Completion if remains_up => {
@@ -179,7 +182,7 @@ impl Engine {
                     self.enter(id, State::Exited(exited), Cause::Completed(exit), now);
                 } else {
                     let departure = Departure {
-                        main: Some(exit),
+                        main: Main::Gone(exit),
                         remaining,
                         control,
                         commands: clean,
@@ -220,7 +223,9 @@ impl Engine {
     /// tells of it.
     fn note_remaining(&mut self, id: ServiceId, remaining: bool) {
         self.touch(id, |state| match state {
-            State::Stopping(stopping) if stopping.main.is_some() => stopping.remaining = remaining,
+            State::Stopping(stopping) if !stopping.main.is_alive() => {
+                stopping.remaining = remaining
+            }
             State::Exited(Exited { held: Some(held), .. }) => held.remaining = remaining,
             State::Stopped(_)
             | State::Waiting

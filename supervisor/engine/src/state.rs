@@ -2,6 +2,7 @@
 
 use crate::exit::{Ending, Exit};
 use crate::id::{Invocation, ModeId, ServiceId};
+use crate::main_process::Main;
 use crate::moment::Moment;
 use crate::signal::Signal;
 use crate::spec::StopHow;
@@ -127,9 +128,9 @@ pub struct Stopping {
     pub since: Moment,
     /// Why it ends, if not by request. The first reason stays.
     pub ending: Option<Ending>,
-    /// How the main process ended; `None` while it lives.
-    pub main: Option<Exit>,
-    /// Whether other processes are there; known once main is gone.
+    /// Where its main process is.
+    pub main: Main,
+    /// Whether other processes are there; known once main is not.
     pub remaining: bool,
     /// Whether a control process runs.
     pub control: bool,
@@ -374,6 +375,7 @@ impl Running {
 impl Stopping {
     /// Whether a step of this kind ends now: everything that it waits for is gone.
     pub const fn is_gone(&self, main_only: bool) -> bool {
-        self.main.is_some() && (main_only || !self.remaining) && !self.control
+        let others = self.remaining && !main_only;
+        !self.main.is_alive() && !others && !self.control
     }
 }

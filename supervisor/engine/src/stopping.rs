@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::exit::{Ending, Exit, SpawnError};
 use crate::id::{Invocation, ModeId, ServiceId};
 use crate::input::Manner;
+use crate::main_process::Main;
 use crate::moment::Moment;
 use crate::reload::is_reload_command;
 use crate::restart::{self, Verdict};
@@ -31,9 +32,9 @@ pub(crate) struct Departure {
     pub(crate) up: Option<Moment>,
     /// Why, if not by request.
     pub(crate) ending: Option<Ending>,
-    /// How main ended, if it has.
-    pub(crate) main: Option<Exit>,
-    /// Whether others are there; known once main is gone.
+    /// Where main is.
+    pub(crate) main: Main,
+    /// Whether others are there; known once main is not.
     pub(crate) remaining: bool,
     /// Whether a control process runs.
     pub(crate) control: bool,
@@ -51,7 +52,7 @@ impl Departure {
             started: running.started,
             up: Some(running.up),
             ending: None,
-            main: None,
+            main: Main::Alive,
             remaining: false,
             control: false,
             commands: false,
@@ -68,7 +69,7 @@ impl From<&Starting> for Departure {
             started: starting.since,
             up: None,
             ending: None,
-            main: None,
+            main: Main::Alive,
             remaining: false,
             control: false,
             commands: false,
@@ -99,7 +100,7 @@ impl Engine {
                 started: held.started,
                 up: Some(held.up),
                 ending: None,
-                main: Some(*exit),
+                main: Main::Gone(*exit),
                 remaining: held.remaining,
                 control: held.control,
                 commands: true,
@@ -190,7 +191,7 @@ impl Engine {
     fn step_from(&self, index: usize, id: ServiceId, departure: &Departure) -> Option<Step> {
         let service = self.get(id);
         let kill_mode = service.spec.stop.kill_mode;
-        let main_alive = departure.main.is_none();
+        let main_alive = departure.main.is_alive();
         let others = departure.remaining && kill_mode == KillMode::Group;
         let steps = service.spec.stop.sequence(departure.mode);
         for (place, step) in steps.iter().enumerate().skip(index) {
@@ -233,7 +234,7 @@ impl Engine {
     fn kill_step(&self, id: ServiceId, departure: &Departure) -> Option<Step> {
         let service = self.get(id);
         let others = departure.remaining && !service.main_only();
-        if departure.main.is_some() && !others && !departure.control {
+        if !departure.main.is_alive() && !others && !departure.control {
             None
         } else if service.spec.stop.send_sigkill {
             Some(Step::Kill)
@@ -355,7 +356,7 @@ impl Engine {
     pub(crate) fn on_main_gone(&mut self, id: ServiceId, exit: Exit, remaining: bool, now: Moment) {
         self.touch(id, |state| {
             if let State::Stopping(stopping) = state {
-                stopping.main = Some(exit);
+                stopping.main = Main::Gone(exit);
                 stopping.remaining = remaining;
                 // What was to ask it to end has nobody to ask any more.
                 stopping.queued = None;
@@ -372,7 +373,7 @@ impl Engine {
         let mixed = self.get(id).spec.stop.kill_mode == KillMode::Mixed;
         if let State::Stopping(stopping) = &self.get(id).state
             && mixed
-            && stopping.main.is_some()
+            && !stopping.main.is_alive()
             && !stopping.control
             && !matches!(stopping.step, Step::Final(_) | Step::Kill | Step::Stuck)
         {
@@ -480,7 +481,7 @@ impl Engine {
             started: departure.started,
             up: departure.up,
             ended: now,
-            exit: departure.main,
+            exit: departure.main.exit(),
             ending: departure.ending,
             stop,
         });
@@ -494,7 +495,7 @@ impl Engine {
             }
             Goal::Up => {
                 // One that said STOPPING=1 and went has ended by itself as well.
-                let exit = departure.main.unwrap_or(Exit::Unknown);
+                let exit = departure.main.exit().unwrap_or(Exit::Unknown);
                 let ending = ending.unwrap_or_else(|| match departure.up {
                     Some(_) => Ending::Exited(exit),
                     None => self.ended_early(id, exit),
