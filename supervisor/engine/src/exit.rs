@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::action::ControlCommand;
 use crate::signal::Signal;
 
 /// How one process ended (`waitid(2)`).
@@ -78,6 +79,17 @@ pub enum Ending {
     Protocol,
     /// The main process ended well, like this, before its settle time was over.
     Unsettled(Exit),
+    /// A command of its start ended badly.
+    CommandFailed(ControlCommand, Exit),
+    /// A command of its start could not be started.
+    CommandNotStarted(ControlCommand, SpawnError),
+    /// It is not to be started now: the condition with this index ended with this code.
+    Unmet {
+        /// Which one.
+        condition: usize,
+        /// Its exit code, not 0.
+        code: u8,
+    },
 }
 
 impl fmt::Display for Ending {
@@ -90,6 +102,12 @@ impl fmt::Display for Ending {
             Self::Watchdog => f.write_str("watchdog timeout"),
             Self::Protocol => f.write_str("ended before it said READY=1"),
             Self::Unsettled(exit) => write!(f, "ended before its settle time was over: {exit}"),
+            Self::CommandFailed(command, exit) => write!(f, "{command}: {exit}"),
+            Self::CommandNotStarted(command, error) => write!(f, "{command}: {}", error.message),
+            Self::Unmet { condition, code } => {
+                let condition = ControlCommand::Condition(*condition);
+                write!(f, "{condition} is not met: {}", Exit::Code(*code))
+            }
         }
     }
 }

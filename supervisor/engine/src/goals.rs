@@ -262,7 +262,7 @@ impl Engine {
 
     fn main_lives(&self, id: ServiceId) -> bool {
         match &self.get(id).state {
-            State::Starting(starting) => starting.phase != StartPhase::Exec,
+            State::Starting(starting) => starting.main.is_alive(),
             State::Running(running) => running.invocation.is_some(),
             State::Reloading(_) => true,
             State::Stopping(stopping) => stopping.main.is_alive(),

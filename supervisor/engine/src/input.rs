@@ -97,7 +97,7 @@ pub enum Report {
 pub enum Process {
     /// The one that is the service.
     Main,
-    /// The stop or reload command that runs on its behalf; one at a time.
+    /// The command that runs on its behalf; one at a time.
     Control,
 }
 

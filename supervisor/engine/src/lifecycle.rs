@@ -37,10 +37,19 @@ impl Engine {
             return;
         }
         let invocation = self.new_invocation(id);
-        self.act(id, invocation, ActionKind::Spawn);
-        let phase = StartPhase::Exec;
-        let starting = Starting { invocation, since: now, deadline: None, watchdog: None, phase };
-        self.enter(id, State::Starting(starting), Cause::DependenciesUp, now);
+        let phase = StartPhase::Condition(0);
+        let starting = Starting {
+            invocation,
+            since: now,
+            deadline: now.after(self.get(id).spec.start_timeout),
+            watchdog: None,
+            armed: None,
+            command: 0,
+            main: Main::Absent,
+            remaining: false,
+            phase,
+        };
+        self.prepare(id, starting, phase, Some(Cause::DependenciesUp), now);
     }
 
     pub(crate) fn on_report(&mut self, id: ServiceId, report: Report, now: Moment) {
@@ -67,14 +76,14 @@ impl Engine {
         if starting.phase != StartPhase::Exec {
             return;
         }
+        let starting = Starting { main: Main::Alive, ..starting.clone() };
         let phase = match service.spec.kind {
             Kind::Notify => StartPhase::Ready,
             Kind::Oneshot => StartPhase::Completion,
             Kind::Simple | Kind::Target if service.spec.probed => StartPhase::Probe,
-            Kind::Simple | Kind::Target => return self.stand(id, Cause::Spawned, now),
+            Kind::Simple | Kind::Target => return self.stand(id, starting, Cause::Spawned, now),
         };
-        let deadline = starting.since.after(service.spec.start_timeout);
-        let starting = Starting { deadline, phase, ..starting.clone() };
+        let starting = Starting { phase, ..starting };
         if phase == StartPhase::Probe {
             self.act(id, starting.invocation, ActionKind::StartProbe);
         }
@@ -85,40 +94,30 @@ impl Engine {
         let State::Starting(starting) = &self.get(id).state else { return };
         let scarce = error.is_scarcity();
         let ending = Some(Ending::SpawnFailed(error));
-        let departure = Departure { ending, main: Main::Absent, ..starting.into() };
+        let departure = Departure { ending, ..starting.into() };
         if scarce {
             // Not this service's fault: it is tried again until there is enough.
             self.get_mut(id).starts.pop_back();
         }
-        self.conclude(id, departure, now);
+        self.wind_down(id, departure, now);
     }
 
-    /// The service has shown that it is there: it is up, unless it has to prove that it stays.
-    fn stand(&mut self, id: ServiceId, cause: Cause, now: Moment) {
-        let service = self.get(id);
-        let State::Starting(starting) = &service.state else { return };
-        match service.spec.settles_for() {
-            None => self.come_up(id, cause, now),
-            Some(time) => {
-                let (phase, deadline) = (StartPhase::Settle, Some(now + time));
-                let starting = Starting { deadline, phase, ..starting.clone() };
-                self.enter(id, State::Starting(starting), cause, now);
-            }
-        }
+    /// The service has shown that it is there. From now on it has to prove that it is alive.
+    fn stand(&mut self, id: ServiceId, starting: Starting, cause: Cause, now: Moment) {
+        let spec = &self.get(id).spec;
+        let period = starting.watchdog.or(spec.watchdog.map(|spec| spec.timeout));
+        let armed = period.and_then(|period| Watchdog::armed(period, now));
+        self.follow_start(id, Starting { armed, ..starting }, 0, cause, now);
     }
 
     /// The service is up.
-    fn come_up(&mut self, id: ServiceId, cause: Cause, now: Moment) {
-        let service = self.get(id);
-        let State::Starting(starting) = &service.state else { return };
-        let period = starting.watchdog.or(service.spec.watchdog.map(|spec| spec.timeout));
-        let watchdog = period.and_then(|period| Watchdog::armed(period, now));
+    pub(crate) fn come_up(&mut self, id: ServiceId, starting: Starting, cause: Cause, now: Moment) {
         let running = Running {
             invocation: Some(starting.invocation),
             started: starting.since,
             up: now,
-            watchdog,
-            expires: now.after(service.spec.runtime_max),
+            watchdog: starting.armed,
+            expires: now.after(self.get(id).spec.runtime_max),
         };
         self.enter(id, State::Running(running), cause, now);
         self.reload_if_asked(id, now);
@@ -128,7 +127,8 @@ impl Engine {
         if let State::Starting(starting) = &self.get(id).state
             && starting.phase == StartPhase::Probe
         {
-            self.stand(id, Cause::Probed, now);
+            let starting = starting.clone();
+            self.stand(id, starting, Cause::Probed, now);
         }
     }
 
@@ -140,32 +140,29 @@ impl Engine {
         match &service.state {
             State::Starting(starting) => {
                 let main = Main::Gone(exit);
-                let departure = Departure { main, remaining, ..starting.into() };
-                let phase = starting.phase;
-                match phase {
-                    StartPhase::Completion if remains_up => {
-                        let held = Held {
-                            invocation: departure.invocation,
-                            started: departure.started,
-                            up: now,
-                            remaining,
-                            control: false,
-                        };
-                        let exited = Exited { exit, held: Some(held) };
-                        self.enter(id, State::Exited(exited), Cause::Completed(exit), now);
+                let starting = Starting { main, remaining, ..starting.clone() };
+                let may_fail = service.spec.commands.main_may_fail(starting.command);
+                match starting.phase {
+                    StartPhase::Completion if clean => self.on_done(id, starting, exit, now),
+                    StartPhase::Completion if may_fail => {
+                        let exit = Exit::Code(0);
+                        let starting = Starting { main: Main::Gone(exit), ..starting };
+                        self.on_done(id, starting, exit, now);
                     }
                     StartPhase::Ready if clean => {
                         let ending = Some(Ending::Protocol);
-                        self.wind_down(id, Departure { ending, ..departure }, now);
+                        self.wind_down(id, Departure { ending, ..(&starting).into() }, now);
                     }
-                    StartPhase::Exec
+                    StartPhase::Condition(_)
+                    | StartPhase::PreStart(_)
+                    | StartPhase::Exec
                     | StartPhase::Ready
                     | StartPhase::Probe
                     | StartPhase::Completion
+                    | StartPhase::PostStart(_)
                     | StartPhase::Settle => {
                         let ending = Some(self.ended_early(id, exit));
-                        let commands = clean && phase == StartPhase::Completion;
-                        self.wind_down(id, Departure { ending, commands, ..departure }, now);
+                        self.wind_down(id, Departure { ending, ..(&starting).into() }, now);
                     }
                 }
             }
@@ -201,9 +198,51 @@ impl Engine {
         }
     }
 
+    /// A command of a oneshot has done its work: it is the next one's turn.
+    fn on_done(&mut self, id: ServiceId, starting: Starting, exit: Exit, now: Moment) {
+        let command = starting.command + 1;
+        if command < self.get(id).spec.commands.main.len() {
+            let starting = Starting { command, ..starting };
+            self.prepare(id, starting, StartPhase::Exec, None, now);
+        } else {
+            self.follow_start(id, starting, 0, Cause::Completed(exit), now);
+        }
+    }
+
+    /// A oneshot has done all of its work.
+    pub(crate) fn rest_done(
+        &mut self,
+        id: ServiceId,
+        starting: &Starting,
+        exit: Exit,
+        cause: Cause,
+        now: Moment,
+    ) {
+        if self.get(id).spec.remain_after_exit {
+            let held = Some(Held {
+                invocation: starting.invocation,
+                started: starting.since,
+                up: now,
+                remaining: starting.remaining,
+                control: false,
+            });
+            self.enter(id, State::Exited(Exited { exit, held }), cause, now);
+        } else {
+            let ending = Some(self.ended_early(id, exit));
+            let departure = Departure::from(starting);
+            let departure = Departure { ending, control: false, commands: true, ..departure };
+            self.wind_down(id, departure, now);
+        }
+    }
+
     fn on_emptied(&mut self, id: ServiceId, now: Moment) {
         match &self.get(id).state {
             State::Stopping(_) => self.on_all_gone(id, now),
+            State::Starting(_) => self.touch(id, |state| {
+                if let State::Starting(starting) = state {
+                    starting.remaining = false;
+                }
+            }),
             State::Exited(_) => self.touch(id, |state| {
                 if let State::Exited(Exited { held: Some(held), .. }) = state {
                     held.remaining = false;
@@ -211,7 +250,6 @@ impl Engine {
             }),
             State::Stopped(_)
             | State::Waiting
-            | State::Starting(_)
             | State::Running(_)
             | State::Reloading(_)
             | State::Backoff(_)
@@ -223,6 +261,9 @@ impl Engine {
     /// tells of it.
     fn note_remaining(&mut self, id: ServiceId, remaining: bool) {
         self.touch(id, |state| match state {
+            State::Starting(starting) if !starting.main.is_alive() => {
+                starting.remaining = remaining;
+            }
             State::Stopping(stopping) if !stopping.main.is_alive() => {
                 stopping.remaining = remaining
             }
@@ -241,6 +282,7 @@ impl Engine {
 
     fn on_control_ended(&mut self, id: ServiceId, result: Result<Exit, SpawnError>, now: Moment) {
         match &self.get(id).state {
+            State::Starting(_) => self.on_start_command_ended(id, result, now),
             State::Stopping(_) => self.on_stop_command_ended(id, result, now),
             State::Reloading(reloading) => {
                 let ReloadPhase::Command { announced } = reloading.phase else { return };
@@ -270,7 +312,6 @@ impl Engine {
             }),
             State::Stopped(_)
             | State::Waiting
-            | State::Starting(_)
             | State::Running(_)
             | State::Backoff(_)
             | State::Failed(_) => {}
@@ -295,7 +336,7 @@ impl Engine {
         }
         match message.watchdog {
             Some(WatchdogMessage::Alive) => self.touch(id, |state| {
-                if let Some(watchdog) = running_mut(state).and_then(|r| r.watchdog.as_mut()) {
+                if let Some(watchdog) = watchdog_mut(state) {
                     watchdog.deadline = now + watchdog.period;
                 }
             }),
@@ -306,6 +347,9 @@ impl Engine {
             self.touch(id, |state| {
                 if let State::Starting(starting) = state {
                     starting.watchdog = Some(period);
+                    if starting.has_stood_up() {
+                        starting.armed = Watchdog::armed(period, now);
+                    }
                 } else if let Some(running) = running_mut(state) {
                     running.watchdog = Watchdog::armed(period, now);
                 }
@@ -316,7 +360,8 @@ impl Engine {
     fn on_ready(&mut self, id: ServiceId, now: Moment) {
         match &self.get(id).state {
             State::Starting(starting) if starting.phase == StartPhase::Ready => {
-                self.stand(id, Cause::Ready, now);
+                let starting = starting.clone();
+                self.stand(id, starting, Cause::Ready, now);
             }
             State::Reloading(reloading) => match reloading.phase {
                 ReloadPhase::Announced => {
@@ -345,7 +390,7 @@ impl Engine {
     fn extend_deadline(&mut self, id: ServiceId, to: Moment) {
         let later = |deadline: &mut Option<Moment>| *deadline = deadline.map(|at| at.max(to));
         self.touch(id, |state| {
-            if let Some(watchdog) = running_mut(state).and_then(|r| r.watchdog.as_mut()) {
+            if let Some(watchdog) = watchdog_mut(state) {
                 watchdog.deadline = watchdog.deadline.max(to);
             }
             match state {
@@ -371,8 +416,12 @@ impl Engine {
     pub(crate) fn on_deadline(&mut self, id: ServiceId, now: Moment) {
         match &self.get(id).state {
             State::Starting(starting) => {
+                if starting.deadline.is_none_or(|deadline| deadline > now) {
+                    return self.on_watchdog_missed(id, now);
+                }
                 if starting.phase == StartPhase::Settle {
-                    return self.come_up(id, Cause::Settled, now);
+                    let starting = starting.clone();
+                    return self.come_up(id, starting, Cause::Settled, now);
                 }
                 let departure = Departure { ending: Some(Ending::StartTimeout), ..starting.into() };
                 self.wind_down(id, departure, now);
@@ -416,19 +465,25 @@ impl Engine {
 
     fn on_watchdog_missed(&mut self, id: ServiceId, now: Moment) {
         let service = self.get(id);
-        let (State::Running(running) | State::Reloading(Reloading { running, .. })) =
-            &service.state
-        else {
-            return;
+        let departure = match &service.state {
+            State::Starting(starting) if starting.has_stood_up() && starting.main.is_alive() => {
+                starting.into()
+            }
+            State::Running(running) | State::Reloading(Reloading { running, .. }) => {
+                let Some(invocation) = running.invocation else { return };
+                let control = is_reload_command(&service.state);
+                Departure { control, ..Departure::new(invocation, running) }
+            }
+            State::Stopped(_)
+            | State::Waiting
+            | State::Starting(_)
+            | State::Stopping(_)
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => return,
         };
-        let Some(invocation) = running.invocation else { return };
         let step = Step::Abort(service.spec.watchdog.map_or(Signal::ABRT, |spec| spec.signal));
-        let control = is_reload_command(&service.state);
-        let departure = Departure {
-            ending: Some(Ending::Watchdog),
-            control,
-            ..Departure::new(invocation, running)
-        };
+        let departure = Departure { ending: Some(Ending::Watchdog), ..departure };
         self.depart(id, departure, step, now);
     }
 
@@ -436,7 +491,8 @@ impl Engine {
         let service = self.get(id);
         let departure = match &service.state {
             State::Starting(starting) => {
-                if starting.phase == StartPhase::Exec {
+                // A command beside it has nothing to announce.
+                if !starting.main.is_alive() {
                     return;
                 }
                 starting.into()
@@ -454,6 +510,21 @@ impl Engine {
             | State::Failed(_) => return,
         };
         self.depart(id, departure, Step::Announced, now);
+    }
+}
+
+impl Starting {
+    /// Whether it has shown that it is there.
+    pub(crate) const fn has_stood_up(&self) -> bool {
+        match self.phase {
+            StartPhase::PostStart(_) | StartPhase::Settle => true,
+            StartPhase::Condition(_)
+            | StartPhase::PreStart(_)
+            | StartPhase::Exec
+            | StartPhase::Ready
+            | StartPhase::Probe
+            | StartPhase::Completion => false,
+        }
     }
 }
 
@@ -477,6 +548,22 @@ fn running_mut(state: &mut State) -> Option<&mut Running> {
         State::Stopped(_)
         | State::Waiting
         | State::Starting(_)
+        | State::Stopping(_)
+        | State::Backoff(_)
+        | State::Exited(_)
+        | State::Failed(_) => None,
+    }
+}
+
+/// The watchdog, if it is armed.
+fn watchdog_mut(state: &mut State) -> Option<&mut Watchdog> {
+    match state {
+        State::Starting(starting) => starting.armed.as_mut(),
+        State::Running(running) | State::Reloading(Reloading { running, .. }) => {
+            running.watchdog.as_mut()
+        }
+        State::Stopped(_)
+        | State::Waiting
         | State::Stopping(_)
         | State::Backoff(_)
         | State::Exited(_)

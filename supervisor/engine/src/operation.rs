@@ -85,6 +85,8 @@ pub enum Aim {
 pub enum Outcome {
     /// It is up now.
     Started,
+    /// It was not to be started: a condition is not met.
+    Skipped,
     /// It was up before.
     AlreadyUp,
     /// It is down now.
@@ -122,6 +124,7 @@ impl Outcome {
     pub const fn is_ok(&self) -> bool {
         match self {
             Self::Started
+            | Self::Skipped
             | Self::AlreadyUp
             | Self::Stopped
             | Self::AlreadyDown

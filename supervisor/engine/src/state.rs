@@ -38,11 +38,19 @@ pub struct Starting {
     pub invocation: Invocation,
     /// When its spawn was asked for.
     pub since: Moment,
-    /// When it has taken too long; counted from `since`, armed once its process is there. While it
-    /// settles: when it has done so.
+    /// When it has taken too long, commands and all; not counted while a process is being started,
+    /// which cannot be stopped. While it settles: when it has done so.
     pub deadline: Option<Moment>,
     /// The watchdog period that it has asked for by `WATCHDOG_USEC=`; zero is none at all.
     pub watchdog: Option<std::time::Duration>,
+    /// The watchdog, armed once the service has shown that it is there.
+    pub armed: Option<Watchdog>,
+    /// Which of its commands is the main process, or the next one to be.
+    pub command: usize,
+    /// Where its main process is.
+    pub main: Main,
+    /// Whether other processes are there; known while main is not.
+    pub remaining: bool,
     /// What it waits for.
     pub phase: StartPhase,
 }
@@ -50,6 +58,10 @@ pub struct Starting {
 /// What a starting service waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StartPhase {
+    /// The condition with this index.
+    Condition(usize),
+    /// The command with this index of those before the main process.
+    PreStart(usize),
     /// The news that its process was started, or not.
     Exec,
     /// `READY=1`.
@@ -58,6 +70,8 @@ pub enum StartPhase {
     Probe,
     /// The end of its process.
     Completion,
+    /// The command with this index of those that follow once it has shown that it is there.
+    PostStart(usize),
     /// That it has stayed alive for its settle time.
     Settle,
 }
@@ -140,6 +154,8 @@ pub struct Stopping {
     pub commands: bool,
     /// The sequence that its steps are of; `None` is the default one.
     pub mode: Option<ModeId>,
+    /// Whether the commands after it have had their turn, which they get once.
+    pub cleaned: bool,
     /// The present step.
     pub step: Step,
     /// When that began.
@@ -153,6 +169,8 @@ pub struct Stopping {
 /// Where a stop is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
+    /// It is left alone, so that nobody sends it work any more.
+    Drain,
     /// This step of the service's sequence.
     Sequence(usize, StopHow),
     /// The service has said `STOPPING=1` and is left alone.
@@ -163,6 +181,8 @@ pub enum Step {
     Final(Signal),
     /// It got `KILL`.
     Kill,
+    /// It is gone; the command with this index of those after it.
+    PostStop(usize),
     /// It is there after all that; nothing more is tried.
     Stuck,
 }
@@ -243,6 +263,8 @@ pub enum StopCause {
     Shutdown,
     /// Its failure was reset.
     Reset,
+    /// A condition of its start is not met.
+    Condition,
 }
 
 /// Why a service has failed.
@@ -298,7 +320,7 @@ impl State {
     /// When something must happen if nothing else does.
     pub fn deadline(&self) -> Option<Moment> {
         match self {
-            Self::Starting(starting) => starting.deadline,
+            Self::Starting(starting) => starting.deadline(),
             Self::Running(running) => running.deadline(),
             Self::Reloading(reloading) => {
                 reloading.deadline.into_iter().chain(reloading.running.deadline()).min()
@@ -361,6 +383,15 @@ impl State {
             | Self::Stopping(_)
             | Self::Backoff(_) => false,
         }
+    }
+}
+
+impl Starting {
+    /// When its time, or that of its watchdog, is over.
+    fn deadline(&self) -> Option<Moment> {
+        let armed = self.armed.map(|watchdog| watchdog.deadline);
+        let limit = self.deadline.filter(|_| self.phase != StartPhase::Exec);
+        armed.into_iter().chain(limit).min()
     }
 }
 

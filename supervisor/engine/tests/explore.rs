@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Exit, Invocation, Kind, Manner, Moment, Notification, Process, ReloadHow, ReloadSpec, Report,
-    Request, ServiceId, ServiceSpec, State, Status, WatchdogMessage,
+    Request, ServiceId, ServiceSpec, Signal, State, Status, WatchdogMessage,
 };
 
 use diagram::Diagram;
@@ -239,14 +239,18 @@ fn news(execution: &Execution, spec: &ServiceSpec, now: Moment) -> Vec<Report> {
                 news.push(said(|message| message.extend = Some(Duration::from_secs(7))));
             }
         }
-        Main::Gone { others: true } => news.push(Report::Emptied),
-        Main::Gone { others: false } => {}
+        Main::Gone { others: true } | Main::Absent { others: true } => news.push(Report::Emptied),
+        Main::Gone { others: false } | Main::Absent { others: false } => {}
     }
     if execution.control {
         for (code, remaining) in [(0, false), (0, true), (1, false), (1, true)] {
             news.push(ended(Process::Control, code, remaining));
         }
         news.push(Report::ControlFailed(error()));
+        if !spec.commands.condition.is_empty() {
+            let exit = Exit::Signal { signal: Signal::ABRT, core: false };
+            news.push(Report::Exited { process: Process::Control, exit, remaining: false });
+        }
     }
     if execution.probe {
         news.push(Report::ProbeSucceeded);
@@ -293,11 +297,13 @@ fn answer(world: &Observed, id: ServiceId, obedient: bool) -> Option<Report> {
     match execution.main {
         Main::Ordered => Some(Report::Spawned),
         Main::Alive if stopping && obedient => Some(ended(Process::Main, 0, false)),
-        Main::Gone { others: true } if stopping && obedient => Some(Report::Emptied),
-        Main::Alive | Main::Gone { .. } if execution.control && obedient => {
+        Main::Gone { others: true } | Main::Absent { others: true } if stopping && obedient => {
+            Some(Report::Emptied)
+        }
+        Main::Absent { .. } | Main::Alive | Main::Gone { .. } if execution.control && obedient => {
             Some(ended(Process::Control, 0, false))
         }
-        Main::Alive | Main::Gone { .. } => None,
+        Main::Absent { .. } | Main::Alive | Main::Gone { .. } => None,
     }
 }
 

@@ -69,7 +69,7 @@ fn carry_out(engine: &mut Engine, now: Moment) {
         while engine.poll_ended().is_some() {}
         let Some(action) = actions.pop_front() else { return };
         let report = match action.what {
-            ActionKind::Spawn => Report::Spawned,
+            ActionKind::Spawn(_) => Report::Spawned,
             ActionKind::Signal { signal, .. } => Report::Exited {
                 process: Process::Main,
                 exit: Exit::Signal { signal, core: false },

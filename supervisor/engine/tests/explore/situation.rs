@@ -81,8 +81,11 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
             invocation: Invocation(0),
             since: Moment::new((now - starting.since).min(longest)),
             deadline: starting.deadline.map(shift),
-            watchdog: starting.watchdog,
-            phase: starting.phase,
+            armed: starting.armed.map(|mut watchdog| {
+                watchdog.deadline = shift(watchdog.deadline);
+                watchdog
+            }),
+            ..starting.clone()
         }),
         State::Running(now) => State::Running(running(now)),
         State::Reloading(reloading) => State::Reloading(Reloading {

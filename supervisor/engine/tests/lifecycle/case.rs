@@ -373,9 +373,7 @@ impl Case {
 
     fn take_all(&mut self) {
         while let Some(action) = self.engine.poll_action() {
-            if action.what == ActionKind::Spawn {
-                self.latest[action.service.index()] = Some(action.invocation);
-            }
+            self.latest[action.service.index()] = Some(action.invocation);
             let word = self.word(action);
             self.done.push(word);
         }
@@ -386,9 +384,16 @@ impl Case {
     fn word(&self, action: Action) -> String {
         let name = &self.engine.service(action.service).spec().name;
         match action.what {
-            ActionKind::Spawn => format!("{name} spawn"),
+            ActionKind::Spawn(0) => format!("{name} spawn"),
+            ActionKind::Spawn(index) => format!("{name} spawn {index}"),
             ActionKind::Run(ControlCommand::Stop(index)) => format!("{name} stop-command {index}"),
             ActionKind::Run(ControlCommand::Reload) => format!("{name} reload-command"),
+            ActionKind::Run(
+                command @ (ControlCommand::Condition(_)
+                | ControlCommand::PreStart(_)
+                | ControlCommand::PostStart(_)
+                | ControlCommand::PostStop(_)),
+            ) => format!("{name} {command}"),
             ActionKind::Signal { signal, whom: Whom::Main } => format!("{name} {signal} main"),
             ActionKind::Signal { signal, whom: Whom::Control } => {
                 format!("{name} {signal} command")

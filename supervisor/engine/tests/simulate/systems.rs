@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Dependency, DependencyKind, ExitSet, KillMode, Kind, ModeId, ReloadHow, ReloadSpec,
-    RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
+    Commands, Dependency, DependencyKind, ExitSet, Failure, KillMode, Kind, ModeId, ReloadHow,
+    ReloadSpec, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
 };
 
 use crate::dice::Dice;
@@ -76,6 +76,10 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
     if dice.percent(20) {
         spec.reload_propagates_to = vec![ServiceId(dice.below(count))];
     }
+    spec.commands = commands(kind, dice);
+    if dice.percent(10) {
+        spec.stop.drain = dice.millis(0, 2_000);
+    }
     restart(&mut spec, dice);
     if kind == Kind::Notify && dice.percent(30) {
         spec.watchdog = Some(WatchdogSpec {
@@ -117,6 +121,24 @@ fn restart(spec: &mut ServiceSpec, dice: &mut Dice) {
     restart.success_exit = set(dice);
     restart.prevent_exit = set(dice);
     restart.force_exit = set(dice);
+}
+
+/// Most services have none.
+fn commands(kind: Kind, dice: &mut Dice) -> Commands {
+    let list = |dice: &mut Dice| -> Vec<Failure> {
+        let count = if dice.percent(15) { 1 + dice.below(2) } else { 0 };
+        let failure = |dice: &mut Dice| {
+            if dice.percent(20) { Failure::IsIgnored } else { Failure::Counts }
+        };
+        (0..count).map(|_| failure(dice)).collect()
+    };
+    Commands {
+        condition: list(dice),
+        pre_start: list(dice),
+        main: if kind == Kind::Oneshot { list(dice) } else { Vec::new() },
+        post_start: list(dice),
+        post_stop: list(dice),
+    }
 }
 
 fn step(dice: &mut Dice) -> StopStep {
@@ -173,7 +195,11 @@ pub(crate) fn longest_stop(spec: &ServiceSpec) -> Option<Duration> {
     // Once as steps, once as the patience with one that ends by itself.
     let last = if spec.stop.final_signal.is_some() { 2 } else { 1 };
     let kill = last * supervisor_engine::KILL_PATIENCE;
+    let command = spec.stop.steps.iter().filter_map(|step| step.timeout).max().unwrap_or_default();
+    let command = command.max(Duration::from_secs(10)) + supervisor_engine::KILL_PATIENCE;
+    let after = u32::try_from(spec.commands.post_stop.len()).expect("there are few") * command;
     // Which of the sequences it will be is not known.
     let mut steps = spec.stop.modes.values().flatten().chain(&spec.stop.steps);
-    steps.try_fold(abort + kill, |sum, step| step.timeout.map(|timeout| sum + 2 * timeout))
+    let rest = abort + kill + after + spec.stop.drain;
+    steps.try_fold(rest, |sum, step| step.timeout.map(|timeout| sum + 2 * timeout))
 }

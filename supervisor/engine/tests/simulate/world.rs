@@ -96,6 +96,8 @@ impl World {
                 if !std::mem::take(&mut body.control) {
                     return None;
                 }
+                let leaves = self.natures[id.index()].leaves_others;
+                body.others |= !body.main && result.is_ok() && self.dice.percent(leaves);
                 let remaining = body.main || body.others;
                 match result {
                     Ok(exit) => Report::Exited { process: Process::Control, exit, remaining },
@@ -128,17 +130,19 @@ impl World {
     pub(crate) fn perform(&mut self, action: Action, now: Moment) {
         let id = action.service;
         let nature = self.natures[id.index()].clone();
+        if self.bodies[id.index()].is_none_or(|body| body.invocation != action.invocation) {
+            let immortal = self.dice.percent(nature.immortal);
+            self.bodies[id.index()] = Some(Body {
+                invocation: action.invocation,
+                main: false,
+                others: false,
+                control: false,
+                probe: false,
+                immortal,
+            });
+        }
         match action.what {
-            ActionKind::Spawn => {
-                let immortal = self.dice.percent(nature.immortal);
-                self.bodies[id.index()] = Some(Body {
-                    invocation: action.invocation,
-                    main: false,
-                    others: false,
-                    control: false,
-                    probe: false,
-                    immortal,
-                });
+            ActionKind::Spawn(_) => {
                 let fails = !self.calm && self.dice.percent(nature.spawn_fails);
                 let event = if fails { Event::SpawnFails } else { Event::Spawned };
                 let delay = self.dice.millis(0, 50);
@@ -207,7 +211,11 @@ impl World {
         self.plan(id, now + took, Event::ControlEnds(result));
         match command {
             ControlCommand::Stop(_) => self.asked_to_end(id, Exit::Code(0), nature, now),
-            ControlCommand::Reload => {}
+            ControlCommand::Condition(_)
+            | ControlCommand::PreStart(_)
+            | ControlCommand::PostStart(_)
+            | ControlCommand::PostStop(_)
+            | ControlCommand::Reload => {}
         }
     }
 
@@ -230,7 +238,13 @@ impl World {
         } else if signal == Signal::HUP && whom == Whom::Main {
             self.reloads(id, nature, now);
         } else if signal != Signal::HUP && signal != Signal::USR1 {
-            self.asked_to_end(id, exit, nature, now);
+            if whom != Whom::Main && body.control && !self.dice.percent(nature.stubborn) {
+                let took = self.dice.millis(0, 500);
+                self.plan(id, now + took, Event::ControlEnds(Ok(exit)));
+            }
+            if whom != Whom::Control && body.main {
+                self.asked_to_end(id, exit, nature, now);
+            }
             if whom == Whom::All && body.others && !self.dice.percent(nature.stubborn) {
                 let took = self.dice.millis(0, 500);
                 self.plan(id, now + took, Event::OthersEnd);

@@ -5,10 +5,15 @@
 //! with the rule as its text.
 
 use supervisor_engine::{
-    Action, ActionKind, Cause, DependencyKind, Engine, Exit, Goal, Invocation, KillMode, Kind,
-    Manner, Moment, Process, ReloadHow, Report, Request, ServiceId, ServiceSpec, Signal, State,
-    Status, StopCause, Transition, Whom,
+    Action, ActionKind, Cause, ControlCommand, DependencyKind, Engine, Goal, Invocation, KillMode,
+    Kind, Manner, Moment, Process, ReloadHow, Report, Request, ServiceId, ServiceSpec, Signal,
+    State, Status, StopCause, Transition, Whom,
 };
+
+#[path = "progress.rs"]
+pub(crate) mod progress;
+
+use progress::Progress;
 
 /// The books about all services.
 #[derive(Clone, Debug)]
@@ -44,6 +49,10 @@ pub(crate) struct Account {
     stuck: bool,
     /// Starts since it was last named in a request that forgives, as the start limit counts them.
     pub(crate) starts: u32,
+    /// Whether the live invocation, or the last one, is not to be started.
+    unmet: bool,
+    /// When the live invocation began.
+    begun: Moment,
     /// Whether the live invocation was sent `KILL`.
     killed: bool,
     /// When it did what its kind counts as being up.
@@ -71,11 +80,18 @@ pub(crate) struct Execution {
     pub(crate) probe: bool,
     /// Whether it has done what its kind counts as being up.
     pub(crate) proven: bool,
+    /// How far its commands are.
+    pub(crate) progress: Progress,
 }
 
 /// The main process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Main {
+    /// What comes before it has to end first.
+    Absent {
+        /// Whether others are there.
+        others: bool,
+    },
     Ordered,
     Alive,
     Gone {
@@ -94,6 +110,8 @@ impl Ledger {
             up: false,
             stuck: false,
             starts: 0,
+            unmet: false,
+            begun: Moment::default(),
             killed: false,
             proven: Moment::default(),
             risen: Moment::default(),
@@ -167,16 +185,32 @@ impl Ledger {
             }
             Report::Exited { process: Process::Main, exit, remaining } => {
                 now.main = Main::Gone { others: *remaining };
-                now.proven |= spec.kind == Kind::Oneshot && *exit == Exit::Code(0);
+                now.progress.main_ended(*exit, spec);
+                now.proven |= now.progress.has_done_all(spec);
             }
-            Report::Exited { process: Process::Control, remaining, .. } => {
+            Report::Exited { process: Process::Control, exit, remaining } => {
                 now.control = false;
-                if let Main::Gone { others } = &mut now.main {
+                now.progress.command_ended(Some(*exit), spec);
+                if now.progress.is_unmet() && !account.unmet {
+                    account.unmet = true;
+                    account.starts = account.starts.saturating_sub(1);
+                }
+                if let Main::Gone { others } | Main::Absent { others } = &mut now.main {
                     *others = *remaining;
                 }
             }
-            Report::ControlFailed(_) => now.control = false,
-            Report::SpawnFailed(_) | Report::Emptied => now.main = Main::Gone { others: false },
+            Report::ControlFailed(_) => {
+                now.control = false;
+                now.progress.command_ended(None, spec);
+            }
+            Report::SpawnFailed(_) => {
+                now.progress.failed = true;
+                now.main = Main::Gone { others: now.progress.left_before_main };
+            }
+            Report::Emptied => match &mut now.main {
+                Main::Gone { others } | Main::Absent { others } => *others = false,
+                Main::Ordered | Main::Alive => now.progress.left_before_main = false,
+            },
             Report::Notified(message) => {
                 account.extended |= message.extend.is_some();
                 now.proven |= message.ready && !message.stopping && spec.kind == Kind::Notify;
@@ -197,39 +231,61 @@ impl Ledger {
         let forced =
             by_hand || self.overdue || matches!(goal, Goal::Down { manner: Manner::Force, .. });
         let account = &mut self.accounts[action.service.index()];
-        if action.what == ActionKind::Spawn {
-            rule(account.execution.is_none(), "a service has one live invocation at most")?;
+        if account.execution.is_none() && begins(action.what) {
             rule(action.invocation > self.highest, "no invocation is used twice")?;
             self.highest = action.invocation;
             account.starts += 1;
+            account.unmet = false;
             account.killed = false;
             account.finished = false;
             account.extended = false;
             account.execution = Some(Execution {
                 invocation: action.invocation,
-                main: Main::Ordered,
+                main: Main::Absent { others: false },
                 control: false,
                 probe: false,
                 proven: false,
+                progress: Progress::default(),
             });
-            return Ok(());
         }
         let live = account.execution.as_mut().filter(|now| now.invocation == action.invocation);
         let Some(now) = live else {
             return Err(format!("every action is about the live invocation: {action:?}"));
         };
         match action.what {
-            ActionKind::Spawn => Ok(()),
-            ActionKind::Run(_) => {
+            ActionKind::Spawn(index) => {
+                let (Main::Absent { others } | Main::Gone { others }) = now.main else {
+                    return Err("a service has one main process at a time".to_owned());
+                };
+                rule(!now.control, "no main process beside a command that comes before it")?;
+                now.progress.may_spawn(index, spec)?;
+                now.progress.left_before_main = others;
+                now.main = Main::Ordered;
+                Ok(())
+            }
+            ActionKind::Run(command) => {
                 rule(!now.control, "one control process at a time")?;
+                rule(now.main != Main::Ordered, "no command before the process is there")?;
+                let gone = match now.main {
+                    Main::Absent { others } | Main::Gone { others } => {
+                        !others || spec.stop.kill_mode == KillMode::Process
+                    }
+                    Main::Ordered | Main::Alive => false,
+                };
+                let after = matches!(command, ControlCommand::PostStop(_));
+                let first = command == ControlCommand::PostStop(0);
+                rule(!first || gone, "post-stop runs when all is gone")?;
+                rule(!after || !forced, "no post-stop where all is to be gone at once")?;
+                now.progress.may_run(command, now.proven, spec)?;
                 now.control = true;
-                rule(now.main != Main::Ordered, "no command before the process is there")
+                Ok(())
             }
             ActionKind::Signal { signal, whom } => {
                 let kills = signal == Signal::KILL && whom != Whom::Control;
                 account.killed |= kills;
                 account.finished |= spec.stop.final_signal.is_none_or(|last| last == signal);
-                rule(!kills || account.finished || forced, "the final signal comes before KILL")?;
+                let in_turn = account.finished || forced || now.progress.is_after();
+                rule(!kills || in_turn, "the final signal comes before KILL")?;
                 let reload = spec.reload.map(|reload| reload.how);
                 let reloads = whom == Whom::Main
                     && [ReloadHow::Signal(signal), ReloadHow::Handshake(signal)]
@@ -255,13 +311,15 @@ impl Ledger {
                 Ok(())
             }
             ActionKind::Release => {
-                let Main::Gone { others } = now.main else {
+                let (Main::Gone { others } | Main::Absent { others }) = now.main else {
                     return Err("released when main is gone".to_owned());
                 };
                 rule(!now.control, "released when the control process is gone")?;
                 rule(!now.probe, "released when the probe was stopped")?;
                 let leaves = spec.stop.kill_mode == KillMode::Process;
                 rule(!others || leaves, "released when all processes are gone")?;
+                let due = !spec.commands.post_stop.is_empty() && !account.stuck && !forced;
+                rule(!due || now.progress.is_after(), "post-stop runs in each invocation")?;
                 account.execution = None;
                 Ok(())
             }
@@ -291,7 +349,16 @@ impl Ledger {
         if change.from == Status::Starting && change.to == Status::Running {
             let settled = change.at - account.proven >= spec.settle_time;
             rule(settled, "nothing is up before its settle time is over")?;
+            let followed = account.execution.is_none_or(|now| now.progress.has_followed(spec));
+            rule(followed, "nothing is up before its post-start commands are done")?;
             account.risen = change.at;
+        }
+        if change.ended.is_some() && account.unmet {
+            let rests = matches!(change.to, Status::Stopped | Status::Waiting);
+            rule(rests, "what is not to be started has not failed")?;
+        }
+        if change.from == Status::Waiting && change.to == Status::Starting {
+            account.begun = change.at;
         }
         account.status = change.to;
         account.up = match change.to {
@@ -322,8 +389,10 @@ impl Ledger {
     fn check_start(&self, id: ServiceId, engine: &Engine) -> Verdict {
         for on in engine.graph().predecessors(id) {
             let account = &self.accounts[on.index()];
-            let done = engine.service(*on).spec().kind == Kind::Oneshot
-                && account.status == Status::Exited;
+            let service = engine.service(*on);
+            let skipped = matches!(service.state(), State::Stopped(StopCause::Condition));
+            let done =
+                skipped || service.spec().kind == Kind::Oneshot && account.status == Status::Exited;
             rule(
                 !needs(engine, id, *on) || account.up || done,
                 "nothing starts before what it requires is up",
@@ -421,6 +490,15 @@ impl Ledger {
                 let expires = longest.map(|longest| account.risen + longest);
                 rule(expires.is_none_or(|at| at > time), "nothing is up for longer than it may")?;
             }
+            if let Some(now) = account.execution
+                && account.status == Status::Starting
+                && now.main != Main::Ordered
+                && !(now.proven && now.progress.has_followed(service.spec()))
+            {
+                let longest = service.spec().start_timeout.filter(|_| !account.extended);
+                let limit = longest.map(|longest| account.begun + longest);
+                rule(limit.is_none_or(|at| at > time), "no start takes longer than it may")?;
+            }
             let may_kill = service.spec().stop.send_sigkill;
             rule(!account.stuck || account.killed || !may_kill, "stuck is what survived KILL")?;
             let forced = matches!(service.goal(), Goal::Down { manner: Manner::Force, .. });
@@ -460,6 +538,15 @@ fn needs(engine: &Engine, id: ServiceId, on: ServiceId) -> bool {
         };
         dependency.on == on && dependency.ordered && requires
     })
+}
+
+/// Whether an invocation can begin with this.
+const fn begins(what: ActionKind) -> bool {
+    matches!(
+        what,
+        ActionKind::Spawn(0)
+            | ActionKind::Run(ControlCommand::Condition(0) | ControlCommand::PreStart(0))
+    )
 }
 
 fn rule(holds: bool, text: &str) -> Verdict {
