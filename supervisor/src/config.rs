@@ -5,6 +5,7 @@
 
 mod command;
 mod command_line;
+mod commands;
 mod daemon;
 mod decode;
 mod defaults;
@@ -42,7 +43,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervisor_engine::{ServiceId, ServiceSpec, Signal};
+use supervisor_engine::{ControlCommand, ServiceId, ServiceSpec, Signal};
 
 pub use fault::{Fault, LoadError};
 pub use line_pattern::LinePattern;
@@ -139,6 +140,10 @@ pub struct ServiceConfig {
     pub place: String,
     /// The main command; `None` for a target.
     pub command: Option<Argv>,
+    /// The commands of a oneshot that come after it, one after the other.
+    pub further_commands: Vec<Argv>,
+    /// What is run before and after the main process.
+    pub listed_commands: ListedCommands,
     /// What the engine's `StopHow::Command(i)` runs.
     pub stop_commands: Vec<Argv>,
     /// What the engine's `ControlCommand::Reload` runs.
@@ -157,6 +162,42 @@ pub struct ServiceConfig {
     pub on_failure_shutdown: bool,
     /// Whether the whole supervisor stops when it ends well.
     pub on_success_shutdown: bool,
+}
+
+impl ServiceConfig {
+    /// What the engine's `Spawn(i)` runs.
+    pub fn main_command(&self, index: usize) -> Option<&Argv> {
+        match index.checked_sub(1) {
+            None => self.command.as_ref(),
+            Some(further) => self.further_commands.get(further),
+        }
+    }
+
+    /// What the engine's `Run(command)` runs.
+    pub fn control_command(&self, command: ControlCommand) -> Option<&Argv> {
+        let listed = &self.listed_commands;
+        match command {
+            ControlCommand::Condition(index) => listed.condition.get(index),
+            ControlCommand::PreStart(index) => listed.pre_start.get(index),
+            ControlCommand::PostStart(index) => listed.post_start.get(index),
+            ControlCommand::Stop(index) => self.stop_commands.get(index),
+            ControlCommand::Reload => self.reload_command.as_ref(),
+            ControlCommand::PostStop(index) => listed.post_stop.get(index),
+        }
+    }
+}
+
+/// The commands around a main process, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct ListedCommands {
+    /// Decide whether it is started.
+    pub condition: Vec<Argv>,
+    /// Come before it.
+    pub pre_start: Vec<Argv>,
+    /// Come once it has shown that it is there.
+    pub post_start: Vec<Argv>,
+    /// Come when all of the service is gone.
+    pub post_stop: Vec<Argv>,
 }
 
 /// A command: program and arguments, expanded, at least one word.

@@ -10,6 +10,7 @@ mod calls;
 mod fd_store;
 mod names;
 mod notices;
+mod outcome;
 mod perform;
 mod poller;
 mod probes;

@@ -347,7 +347,7 @@ impl Engine {
             self.touch(id, |state| {
                 if let State::Starting(starting) = state {
                     starting.watchdog = Some(period);
-                    if starting.has_stood_up() {
+                    if starting.has_stood_up() && starting.main.is_alive() {
                         starting.armed = Watchdog::armed(period, now);
                     }
                 } else if let Some(running) = running_mut(state) {

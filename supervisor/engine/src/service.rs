@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::id::OperationId;
 use crate::input::Manner;
 use crate::moment::Moment;
+use crate::restart;
 use crate::spec::{KillMode, ServiceSpec};
 use crate::standing::Tally;
 use crate::state::{State, StopCause};
@@ -96,6 +97,11 @@ impl Service {
     /// How its last main process ended, and when.
     pub const fn last_exit(&self) -> Option<(Exit, Moment)> {
         self.last_exit
+    }
+
+    /// Whether its main process has ended well if it has ended like this.
+    pub fn counts_as_clean(&self, exit: Exit) -> bool {
+        restart::is_clean(exit, self.spec.kind, &self.spec.restart)
     }
 
     /// Whether it is to go down, for good or to come up again.

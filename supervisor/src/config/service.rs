@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use supervisor_engine::{Kind, ReloadHow, ReloadSpec, ServiceSpec, Signal, WatchdogSpec};
 
+use super::commands;
 use super::daemon::Daemon;
 use super::decode::Decoder;
 use super::defaults;
@@ -111,7 +112,7 @@ impl Workshop<'_> {
         reader: &Reader<'_>,
         context: Context,
     ) -> Built {
-        let command = if order.defaults { None } else { reader.command("command") };
+        let main = if order.defaults { commands::Main::default() } else { commands::main(reader) };
         let kind = kind(reader, order, self.incomplete);
         let mut spec = ServiceSpec::new(full_name, kind);
         reader.node("instances");
@@ -129,6 +130,9 @@ impl Workshop<'_> {
             spec.settle_time = time;
         }
         spec.runtime_max = runtime_max(reader);
+        commands::check_main(reader, kind);
+        spec.commands.main = main.failures;
+        let listed_commands = commands::around(reader, &mut spec.commands);
         let stop = stop::read(reader, self.stop_modes);
         spec.stop = stop.spec;
         spec.restart = restart::read(reader, spec.restart);
@@ -151,7 +155,9 @@ impl Workshop<'_> {
             description: description(reader).unwrap_or_default(),
             instance: order.instance.map(str::to_owned),
             place: self.place(order.place),
-            command,
+            command: main.first,
+            further_commands: main.further,
+            listed_commands,
             stop_commands: stop.commands,
             reload_command,
             context,

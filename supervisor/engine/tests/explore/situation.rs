@@ -65,7 +65,6 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
     let shift = |at: Moment| shifted(at, now);
     let up =
         |up: Moment| Moment::new(Duration::from_secs(u64::from(now - up >= spec.restart.reset)));
-    let longest = spec.start_timeout.unwrap_or_default();
     let running = |running: &Running| Running {
         invocation: running.invocation.map(|_| Invocation(0)),
         started: Moment::default(),
@@ -79,8 +78,9 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
     match state {
         State::Starting(starting) => State::Starting(Starting {
             invocation: Invocation(0),
-            since: Moment::new((now - starting.since).min(longest)),
-            deadline: starting.deadline.map(shift),
+            since: Moment::default(),
+            // While a process is being started it may pass.
+            deadline: starting.deadline.map(|at| shift(at.max(now))),
             armed: starting.armed.map(|mut watchdog| {
                 watchdog.deadline = shift(watchdog.deadline);
                 watchdog

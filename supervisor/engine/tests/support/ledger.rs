@@ -178,6 +178,7 @@ impl Ledger {
         let account = &mut self.accounts[id.index()];
         let Some(now) = &mut account.execution else { return };
         let was_proven = now.proven;
+        let starts = account.status == Status::Starting;
         match report {
             Report::Spawned => {
                 now.main = Main::Alive;
@@ -190,7 +191,7 @@ impl Ledger {
             }
             Report::Exited { process: Process::Control, exit, remaining } => {
                 now.control = false;
-                now.progress.command_ended(Some(*exit), spec);
+                now.progress.command_ended(Some(*exit), spec, starts);
                 if now.progress.is_unmet() && !account.unmet {
                     account.unmet = true;
                     account.starts = account.starts.saturating_sub(1);
@@ -201,7 +202,7 @@ impl Ledger {
             }
             Report::ControlFailed(_) => {
                 now.control = false;
-                now.progress.command_ended(None, spec);
+                now.progress.command_ended(None, spec, starts);
             }
             Report::SpawnFailed(_) => {
                 now.progress.failed = true;

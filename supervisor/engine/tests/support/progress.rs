@@ -56,8 +56,9 @@ impl Progress {
         rule(in_turn, "every command has its turn").map_err(|rule| format!("{rule}: {command}"))
     }
 
-    /// Takes note of the end of the command that runs; `None`: it could not be started.
-    pub(crate) fn command_ended(&mut self, exit: Option<Exit>, spec: &ServiceSpec) {
+    /// Takes note of the end of the command that runs; `None`: it could not be started. One that is
+    /// cut short by a stop has not failed.
+    pub(crate) fn command_ended(&mut self, exit: Option<Exit>, spec: &ServiceSpec, starts: bool) {
         let Some(command) = self.running.take() else { return };
         let commands = &spec.commands;
         let done = exit.is_some_and(|exit| is_good(exit, spec));
@@ -73,10 +74,10 @@ impl Progress {
                 self.post_starts += 1;
             }
             ControlCommand::Condition(_) => {
-                self.failed = true;
-                self.unmet = matches!(exit, Some(Exit::Code(_)));
+                self.failed = starts;
+                self.unmet = starts && matches!(exit, Some(Exit::Code(_)));
             }
-            ControlCommand::PreStart(_) | ControlCommand::PostStart(_) => self.failed = true,
+            ControlCommand::PreStart(_) | ControlCommand::PostStart(_) => self.failed = starts,
             ControlCommand::PostStop(index) => self.goes_on = fine(&commands.post_stop, index),
             ControlCommand::Stop(_) | ControlCommand::Reload => {}
         }
