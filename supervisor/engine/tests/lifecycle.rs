@@ -2,6 +2,8 @@
 
 #[path = "lifecycle/case.rs"]
 mod case;
+#[path = "lifecycle/commands.rs"]
+mod commands;
 #[path = "lifecycle/dependency.rs"]
 mod dependency;
 #[path = "lifecycle/explain.rs"]

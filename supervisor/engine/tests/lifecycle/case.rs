@@ -276,6 +276,10 @@ impl Case {
         self.command_ends(name, Exit::Signal { signal: Signal::KILL, core: false }, false);
     }
 
+    pub(crate) fn command_dies(&mut self, name: &str, signal: Signal) {
+        self.command_ends(name, Exit::Signal { signal, core: false }, false);
+    }
+
     fn command_ends(&mut self, name: &str, exit: Exit, remaining: bool) {
         self.report(name, Report::Exited { process: Process::Control, exit, remaining });
     }

@@ -241,6 +241,7 @@ impl World {
             if whom != Whom::Main && body.control && !self.dice.percent(nature.stubborn) {
                 let took = self.dice.millis(0, 500);
                 self.plan(id, now + took, Event::ControlEnds(Ok(exit)));
+                self.plan(id, now + took + SOON, Event::OthersEnd);
             }
             if whom != Whom::Control && body.main {
                 self.asked_to_end(id, exit, nature, now);
