@@ -22,6 +22,7 @@ mod keys;
 mod limits;
 mod line_pattern;
 pub mod load;
+mod main_process;
 mod names;
 mod output;
 mod probe;
@@ -152,6 +153,10 @@ pub struct ServiceConfig {
     pub context: Context,
     /// When it is ready, if its type does not say.
     pub readiness: Option<Readiness>,
+    /// How it is watched while it is up.
+    pub liveness: Option<LivenessProbe>,
+    /// Where a service that forks writes which process is the main one.
+    pub pid_file: Option<PathBuf>,
     /// Whose notify messages count.
     pub notify_access: NotifyAccess,
     /// What descriptors are kept for it.
@@ -251,16 +256,16 @@ pub struct Limit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// By trying again and again.
-    Probe(ReadinessProbe),
+    Probe(ProbeConfig),
     /// It writes a newline to this descriptor, 3 or more.
     Descriptor(RawFd),
     /// It prints a line that matches.
     Line(LinePattern),
 }
 
-/// A readiness probe with its timing.
+/// A probe with its timing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadinessProbe {
+pub struct ProbeConfig {
     /// What is tried.
     pub check: ProbeCheck,
     /// Wait before the first try.
@@ -269,8 +274,17 @@ pub struct ReadinessProbe {
     pub period: Duration,
     /// Longest time of one try.
     pub timeout: Duration,
-    /// Successes in a row that make the service ready.
+    /// Successes in a row that make the service ready, or healthy.
     pub successes: u32,
+}
+
+/// How it is found out that a service that is up still works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LivenessProbe {
+    /// What is tried, and when.
+    pub probe: ProbeConfig,
+    /// Failures in a row after which the service is stopped.
+    pub failures: u32,
 }
 
 /// What a probe tries.

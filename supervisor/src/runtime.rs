@@ -8,6 +8,7 @@
 
 mod calls;
 mod fd_store;
+mod main_pid;
 mod names;
 mod notices;
 mod outcome;

@@ -31,12 +31,25 @@ pub enum ActionKind {
         /// Whom to send it to.
         whom: Whom,
     },
-    /// Start the readiness probe. Answer: `ProbeSucceeded`, if ever.
-    StartProbe,
-    /// Stop the readiness probe. No answer.
-    StopProbe,
+    /// Find out which process is the main one, now that the one that was started has ended. Answer:
+    /// `MainFound`, `MainUnknown` or, if all of it ends meanwhile, `Emptied`.
+    FindMain,
+    /// Start this probe; one at a time. Answer: `ProbeSucceeded`, if ever, and of the liveness probe
+    /// `ProbeFailed`, if ever.
+    StartProbe(Probe),
+    /// Stop this probe. No answer.
+    StopProbe(Probe),
     /// The invocation is over: forget it. Reports about it are not expected any more.
     Release,
+}
+
+/// What is found out by trying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Probe {
+    /// Whether a service that starts is up.
+    Readiness,
+    /// Whether a service that is up still works.
+    Liveness,
 }
 
 /// A command that runs on behalf of a service.

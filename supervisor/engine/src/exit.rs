@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::action::ControlCommand;
+use crate::main_process::Main;
 use crate::signal::Signal;
 
 /// How one process ended (`waitid(2)`).
@@ -90,6 +91,24 @@ pub enum Ending {
         /// Its exit code, not 0.
         code: u8,
     },
+    /// A service that forks left no process that stays.
+    NothingLeft,
+    /// The last process of a service ended of which it is not known which one was the main process.
+    Emptied,
+    /// Its liveness probe failed too often.
+    Unhealthy,
+}
+
+impl Ending {
+    /// Of a service that ended by itself while it was up.
+    pub(crate) fn of(main: Main) -> Self {
+        match main {
+            Main::Unknown => Self::Emptied,
+            Main::Absent | Main::Alive | Main::Gone(_) => {
+                Self::Exited(main.exit().unwrap_or(Exit::Unknown))
+            }
+        }
+    }
 }
 
 impl fmt::Display for Ending {
@@ -108,6 +127,9 @@ impl fmt::Display for Ending {
                 let condition = ControlCommand::Condition(*condition);
                 write!(f, "{condition} is not met: {}", Exit::Code(*code))
             }
+            Self::NothingLeft => f.write_str("its processes were gone before it was up"),
+            Self::Emptied => f.write_str("its last process has ended"),
+            Self::Unhealthy => f.write_str("its liveness probe failed"),
         }
     }
 }

@@ -30,7 +30,7 @@
 //!
 //! Where to find what: [`State`] is what a service is doing; `goals` turns requests into starts and
 //! stops; `lifecycle` is the way up, `start_commands` what is run on it; `stopping` the way down,
-//! `post_stop` what is run after it; `restart` what follows an end by
+//! `post_stop` what is run after it; `forking` what is up without the process that was started; `restart` what follows an end by
 //! itself; `standing` what neighbours wait for; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
 //!
 //! ```
@@ -51,8 +51,10 @@ mod action;
 mod commands;
 mod engine;
 mod exit;
+mod forking;
 mod goals;
 mod graph;
+mod health;
 mod id;
 mod input;
 mod lifecycle;
@@ -73,7 +75,7 @@ mod stopping;
 mod transition;
 mod why;
 
-pub use action::{Action, ActionKind, ControlCommand, Whom};
+pub use action::{Action, ActionKind, ControlCommand, Probe, Whom};
 pub use commands::{Commands, Failure};
 pub use engine::{Engine, Wake};
 pub use exit::{Ending, Exit, ExitSet, SpawnError};
@@ -87,12 +89,12 @@ pub use plan::{Plan, PlanKind, PlanStep};
 pub use service::{Goal, Service};
 pub use signal::Signal;
 pub use spec::{
-    Dependency, DependencyKind, KillMode, Kind, ReloadHow, ReloadSpec, RestartPolicy, RestartSpec,
-    ServiceSpec, StopHow, StopSpec, StopStep, WatchdogSpec,
+    Dependency, DependencyKind, ExitType, KillMode, Kind, ReloadHow, ReloadSpec, RestartPolicy,
+    RestartSpec, ServiceSpec, StopHow, StopSpec, StopStep, WatchdogSpec,
 };
 pub use state::{
-    Backoff, Exited, FailReason, Held, PhaseEnd, ReloadPhase, Reloading, Running, StartPhase,
-    Starting, State, Status, Step, StopCause, StopPhase, Stopping, Watchdog,
+    Backoff, Exited, FailReason, Health, Held, PhaseEnd, ReloadPhase, Reloading, Running,
+    StartPhase, Starting, State, Status, Step, StopCause, StopPhase, Stopping, Watchdog,
 };
 pub use stopping::KILL_PATIENCE;
 pub use transition::{Cause, Run, Transition};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::action::ActionKind;
+use crate::action::{ActionKind, Probe};
 use crate::engine::Engine;
 use crate::exit::{Ending, Exit, SpawnError};
 use crate::id::ServiceId;
@@ -25,8 +25,15 @@ impl Engine {
     /// Starts a service whose turn it is.
     pub(crate) fn start(&mut self, id: ServiceId, now: Moment) {
         if self.get(id).spec.kind == Kind::Target {
-            let running =
-                Running { invocation: None, started: now, up: now, watchdog: None, expires: None };
+            let running = Running {
+                invocation: None,
+                started: now,
+                up: now,
+                main: Main::Absent,
+                health: None,
+                watchdog: None,
+                expires: None,
+            };
             self.enter(id, State::Running(running), Cause::DependenciesUp, now);
             return;
         }
@@ -62,11 +69,18 @@ impl Engine {
             Report::Exited { process: Process::Control, exit, remaining } => {
                 self.note_remaining(id, remaining);
                 self.on_control_ended(id, Ok(exit), now);
+                if !remaining {
+                    self.on_last_gone(id, now);
+                }
             }
             Report::ControlFailed(error) => self.on_control_ended(id, Err(error), now),
             Report::Emptied => self.on_emptied(id, now),
             Report::Notified(notification) => self.on_notified(id, notification, now),
-            Report::ProbeSucceeded => self.on_probed(id, now),
+            Report::ProbeSucceeded(Probe::Readiness) => self.on_probed(id, now),
+            Report::ProbeSucceeded(Probe::Liveness) => self.on_healthy(id, now),
+            Report::ProbeFailed => self.on_unhealthy(id, now),
+            Report::MainFound => self.on_main_found(id, now),
+            Report::MainUnknown => self.on_main_unknown(id, now),
         }
     }
 
@@ -79,15 +93,22 @@ impl Engine {
         let starting = Starting { main: Main::Alive, ..starting.clone() };
         let phase = match service.spec.kind {
             Kind::Notify => StartPhase::Ready,
+            Kind::Forking => StartPhase::Fork,
             Kind::Oneshot => StartPhase::Completion,
-            Kind::Simple | Kind::Target if service.spec.probed => StartPhase::Probe,
-            Kind::Simple | Kind::Target => return self.stand(id, starting, Cause::Spawned, now),
+            Kind::Simple | Kind::Target => return self.prove(id, starting, Cause::Spawned, now),
         };
         let starting = Starting { phase, ..starting };
-        if phase == StartPhase::Probe {
-            self.act(id, starting.invocation, ActionKind::StartProbe);
-        }
         self.enter(id, State::Starting(starting), Cause::Spawned, now);
+    }
+
+    /// It runs: its probe has to show that it is there, if it has one.
+    pub(crate) fn prove(&mut self, id: ServiceId, starting: Starting, cause: Cause, now: Moment) {
+        if !self.get(id).spec.probed {
+            return self.stand(id, starting, cause, now);
+        }
+        let starting = Starting { phase: StartPhase::Probe, ..starting };
+        self.act(id, starting.invocation, ActionKind::StartProbe(Probe::Readiness));
+        self.enter(id, State::Starting(starting), cause, now);
     }
 
     fn on_spawn_failed(&mut self, id: ServiceId, error: SpawnError, now: Moment) {
@@ -116,6 +137,8 @@ impl Engine {
             invocation: Some(starting.invocation),
             started: starting.since,
             up: now,
+            main: starting.main,
+            health: self.watch_health(id),
             watchdog: starting.armed,
             expires: now.after(self.get(id).spec.runtime_max),
         };
@@ -133,16 +156,39 @@ impl Engine {
     }
 
     fn on_main_exited(&mut self, id: ServiceId, exit: Exit, remaining: bool, now: Moment) {
+        if let State::Starting(starting) = &self.get(id).state
+            && starting.phase == StartPhase::Fork
+        {
+            return self.on_forked(id, exit, remaining, now);
+        }
         self.get_mut(id).last_exit = Some((exit, now));
+        if !self.outlives_main(id, exit, remaining, now) {
+            self.on_ended(id, Main::Gone(exit), remaining, now);
+        }
+    }
+
+    /// A service has ended by itself: its main process, or without one that is known the last one.
+    fn on_ended(&mut self, id: ServiceId, main: Main, remaining: bool, now: Moment) {
         let service = self.get(id);
-        let clean = restart::is_clean(exit, service.spec.kind, &service.spec.restart);
+        let exit = main.exit().unwrap_or(Exit::Unknown);
+        let clean = main == Main::Unknown
+            || restart::is_clean(exit, service.spec.kind, &service.spec.restart);
         let remains_up = clean && service.spec.remain_after_exit;
         match &service.state {
             State::Starting(starting) => {
-                let main = Main::Gone(exit);
                 let starting = Starting { main, remaining, ..starting.clone() };
                 let may_fail = service.spec.commands.main_may_fail(starting.command);
                 match starting.phase {
+                    StartPhase::Fork
+                    | StartPhase::MainPid
+                    | StartPhase::Probe
+                    | StartPhase::PostStart(_)
+                    | StartPhase::Settle
+                        if main == Main::Unknown =>
+                    {
+                        let ending = Some(Ending::NothingLeft);
+                        self.wind_down(id, Departure { ending, ..(&starting).into() }, now);
+                    }
                     StartPhase::Completion if clean => self.on_done(id, starting, exit, now),
                     StartPhase::Completion if may_fail => {
                         let exit = Exit::Code(0);
@@ -156,6 +202,8 @@ impl Engine {
                     StartPhase::Condition(_)
                     | StartPhase::PreStart(_)
                     | StartPhase::Exec
+                    | StartPhase::Fork
+                    | StartPhase::MainPid
                     | StartPhase::Ready
                     | StartPhase::Probe
                     | StartPhase::Completion
@@ -175,15 +223,16 @@ impl Engine {
                     if control {
                         self.kill_control(id, invocation);
                     }
+                    self.stop_probe(id);
                     let exited = Exited { exit, held };
                     self.enter(id, State::Exited(exited), Cause::Completed(exit), now);
                 } else {
                     let departure = Departure {
-                        main: Main::Gone(exit),
+                        main,
                         remaining,
                         control,
                         commands: clean,
-                        ending: Some(Ending::Exited(exit)),
+                        ending: Some(Ending::of(main)),
                         ..Departure::new(invocation, running)
                     };
                     self.wind_down(id, departure, now);
@@ -238,21 +287,37 @@ impl Engine {
     fn on_emptied(&mut self, id: ServiceId, now: Moment) {
         match &self.get(id).state {
             State::Stopping(_) => self.on_all_gone(id, now),
-            State::Starting(_) => self.touch(id, |state| {
-                if let State::Starting(starting) = state {
-                    starting.remaining = false;
-                }
-            }),
             State::Exited(_) => self.touch(id, |state| {
                 if let State::Exited(Exited { held: Some(held), .. }) = state {
                     held.remaining = false;
                 }
             }),
+            State::Starting(_) | State::Running(_) | State::Reloading(_) => {
+                self.note_remaining(id, false);
+                self.on_last_gone(id, now);
+            }
+            State::Stopped(_) | State::Waiting | State::Backoff(_) | State::Failed(_) => {}
+        }
+    }
+
+    /// Nothing is left of a service that went on without its main process.
+    fn on_last_gone(&mut self, id: ServiceId, now: Moment) {
+        let service = self.get(id);
+        let main = service.state.main();
+        // A oneshot has done its work when its main process has ended.
+        let survives = main.is_survived() && service.spec.kind != Kind::Oneshot;
+        match &service.state {
+            State::Starting(_) | State::Running(_) | State::Reloading(_) if survives => {
+                self.on_ended(id, main, false, now);
+            }
             State::Stopped(_)
             | State::Waiting
+            | State::Starting(_)
             | State::Running(_)
             | State::Reloading(_)
+            | State::Stopping(_)
             | State::Backoff(_)
+            | State::Exited(_)
             | State::Failed(_) => {}
         }
     }
@@ -521,6 +586,8 @@ impl Starting {
             StartPhase::Condition(_)
             | StartPhase::PreStart(_)
             | StartPhase::Exec
+            | StartPhase::Fork
+            | StartPhase::MainPid
             | StartPhase::Ready
             | StartPhase::Probe
             | StartPhase::Completion => false,
@@ -542,7 +609,7 @@ impl Watchdog {
 }
 
 /// What holds while a service is up.
-fn running_mut(state: &mut State) -> Option<&mut Running> {
+pub(crate) fn running_mut(state: &mut State) -> Option<&mut Running> {
     match state {
         State::Running(running) | State::Reloading(Reloading { running, .. }) => Some(running),
         State::Stopped(_)

@@ -24,6 +24,14 @@ impl Main {
         }
     }
 
+    /// Whether a service that has not ended lives in its other processes.
+    pub const fn is_survived(self) -> bool {
+        match self {
+            Self::Unknown | Self::Gone(_) => true,
+            Self::Absent | Self::Alive => false,
+        }
+    }
+
     /// How it ended, if it was there and has.
     pub const fn exit(self) -> Option<Exit> {
         match self {

@@ -105,6 +105,8 @@ pub enum Outcome {
     Failed(FailReason),
     /// It has no process that could be signalled or reloaded.
     NotRunning,
+    /// It lives, but without a main process that is known, which is what would be signalled.
+    NoMain,
     /// Its spec says no way to reload.
     CannotReload,
     /// The reload command ended like this.
@@ -134,6 +136,7 @@ impl Outcome {
             | Self::Reset => true,
             Self::Failed(_)
             | Self::NotRunning
+            | Self::NoMain
             | Self::CannotReload
             | Self::ReloadFailed(_)
             | Self::ReloadNotStarted(_)

@@ -152,7 +152,7 @@ impl Engine {
         let spec = &self.get(id).spec;
         match (spec.kind, what) {
             (Kind::Target, _) => Some(Duration::ZERO),
-            (Kind::Simple | Kind::Notify | Kind::Oneshot, PlanKind::Start) => {
+            (Kind::Simple | Kind::Notify | Kind::Forking | Kind::Oneshot, PlanKind::Start) => {
                 // One without a probe is there as soon as its process is.
                 let commands = &spec.commands;
                 let lists = [&commands.condition, &commands.pre_start, &commands.post_start];
@@ -161,7 +161,7 @@ impl Engine {
                 let proven = if at_once { Some(Duration::ZERO) } else { spec.start_timeout };
                 proven.map(|time| time.saturating_add(spec.settles_for().unwrap_or_default()))
             }
-            (Kind::Simple | Kind::Notify | Kind::Oneshot, PlanKind::Stop) => {
+            (Kind::Simple | Kind::Notify | Kind::Forking | Kind::Oneshot, PlanKind::Stop) => {
                 let state = &self.get(id).state;
                 let was_up = !matches!(state, State::Starting(_));
                 let empty = matches!(

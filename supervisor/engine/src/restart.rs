@@ -48,10 +48,15 @@ pub(crate) fn verdict(ending: &Ending, kind: Kind, spec: &RestartSpec) -> Verdic
         | Ending::Protocol
         | Ending::CommandFailed(..)
         | Ending::CommandNotStarted(..)
-        | Ending::Unmet { .. } => None,
+        | Ending::Unmet { .. }
+        | Ending::NothingLeft
+        | Ending::Emptied
+        | Ending::Unhealthy => None,
     };
     let failed = matches!(ending, Ending::Unsettled(_));
-    let clean = exit.is_some_and(|exit| is_clean(exit, kind, spec)) && !failed;
+    // What nobody can tell of counts as well (as in systemd, where only the cgroup is empty).
+    let clean = exit.map_or(*ending == Ending::Emptied, |exit| is_clean(exit, kind, spec));
+    let clean = clean && !failed;
     let rest = if clean { Verdict::Rest } else { Verdict::Fail };
     if let Some(exit) = exit {
         if spec.prevent_exit.contains(exit) {
@@ -72,19 +77,25 @@ pub(crate) fn verdict(ending: &Ending, kind: Kind, spec: &RestartSpec) -> Verdic
         | Ending::Watchdog
         | Ending::Protocol
         | Ending::CommandNotStarted(..)
-        | Ending::Unmet { .. } => false,
+        | Ending::Unmet { .. }
+        | Ending::NothingLeft
+        | Ending::Emptied
+        | Ending::Unhealthy => false,
     };
     let abnormal = match ending {
         Ending::StartTimeout
         | Ending::RuntimeMax
         | Ending::Watchdog
         | Ending::Protocol
-        | Ending::Unsettled(_) => true,
+        | Ending::Unsettled(_)
+        | Ending::NothingLeft
+        | Ending::Unhealthy => true,
         Ending::Exited(_)
         | Ending::SpawnFailed(_)
         | Ending::CommandFailed(..)
         | Ending::CommandNotStarted(..)
-        | Ending::Unmet { .. } => false,
+        | Ending::Unmet { .. }
+        | Ending::Emptied => false,
     };
     let restart = match spec.policy {
         RestartPolicy::No => false,
@@ -164,6 +175,9 @@ mod tests {
             (Ending::Protocol, [0, 1, 0, 1, 1, 0, 0], false),
             (Ending::Unsettled(Exit::Code(0)), [0, 1, 0, 1, 1, 0, 0], false),
             (Ending::Watchdog, [0, 1, 0, 1, 1, 0, 1], false),
+            (Ending::NothingLeft, [0, 1, 0, 1, 1, 0, 0], false),
+            (Ending::Unhealthy, [0, 1, 0, 1, 1, 0, 0], false),
+            (Ending::Emptied, [0, 1, 1, 0, 0, 0, 0], true),
         ] {
             for (policy, restart) in policies.into_iter().zip(restarts) {
                 let spec = RestartSpec { policy, ..RestartSpec::default() };

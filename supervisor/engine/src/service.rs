@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::exit::Exit;
 use crate::id::OperationId;
 use crate::input::Manner;
+use crate::main_process::Main;
 use crate::moment::Moment;
 use crate::restart;
 use crate::spec::{KillMode, ServiceSpec};
@@ -109,9 +110,9 @@ impl Service {
         self.goal != Goal::Up
     }
 
-    /// Whether the end of its main process is the end of it.
-    pub(crate) fn main_only(&self) -> bool {
-        self.spec.stop.kill_mode == KillMode::Process
+    /// Whether a stop is about its main process alone. One that nobody knows may be any of them.
+    pub(crate) fn main_only(&self, main: Main) -> bool {
+        self.spec.stop.kill_mode == KillMode::Process && main != Main::Unknown
     }
 
     /// Counts a start; `false` if it is one too many for the window.

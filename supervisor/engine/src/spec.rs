@@ -20,6 +20,10 @@ pub struct ServiceSpec {
     pub enabled: bool,
     /// Whether it is up only once a readiness probe has succeeded.
     pub probed: bool,
+    /// Whether a liveness probe watches it while it is up.
+    pub liveness: bool,
+    /// Whose end is the end of it.
+    pub exit_type: ExitType,
     /// Whether it still counts as up after its main process has ended well.
     pub remain_after_exit: bool,
     /// What is run before, after and as its main process.
@@ -54,6 +58,8 @@ impl ServiceSpec {
             kind,
             enabled: true,
             probed: false,
+            liveness: false,
+            exit_type: ExitType::Main,
             remain_after_exit: oneshot,
             commands: Commands::default(),
             settle_time: Duration::ZERO,
@@ -79,7 +85,7 @@ impl ServiceSpec {
     /// How long it must stay alive before it counts as up, if that makes a difference for its kind.
     pub(crate) fn settles_for(&self) -> Option<Duration> {
         let lives_on = match self.kind {
-            Kind::Simple | Kind::Notify => true,
+            Kind::Simple | Kind::Notify | Kind::Forking => true,
             Kind::Target | Kind::Oneshot => false,
         };
         Some(self.settle_time).filter(|time| lives_on && !time.is_zero())
@@ -95,8 +101,20 @@ pub enum Kind {
     Simple,
     /// Up once it has said `READY=1`.
     Notify,
+    /// Up once its process has ended well and left another one, which is the main process from then
+    /// on.
+    Forking,
     /// Up once its process has ended well.
     Oneshot,
+}
+
+/// Whose end is the end of a service (`ExitType=` of `systemd.service(5)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitType {
+    /// That of its main process.
+    Main,
+    /// That of its last process; the main process decides whether it was a good one.
+    All,
 }
 
 /// A relation to another service.

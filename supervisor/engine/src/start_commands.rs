@@ -8,6 +8,7 @@ use crate::exit::{Ending, Exit, SpawnError};
 use crate::id::ServiceId;
 use crate::main_process::Main;
 use crate::moment::Moment;
+use crate::spec::Kind;
 use crate::state::{StartPhase, Starting, State};
 use crate::stopping::Departure;
 use crate::transition::Cause;
@@ -28,6 +29,8 @@ impl Engine {
             StartPhase::Condition(index) => ActionKind::Run(ControlCommand::Condition(index)),
             StartPhase::PreStart(index) => ActionKind::Run(ControlCommand::PreStart(index)),
             StartPhase::Exec
+            | StartPhase::Fork
+            | StartPhase::MainPid
             | StartPhase::Ready
             | StartPhase::Probe
             | StartPhase::Completion
@@ -56,7 +59,9 @@ impl Engine {
             let phase = StartPhase::PostStart(index);
             return self.enter(id, State::Starting(Starting { phase, ..starting }), cause, now);
         }
-        if let Main::Gone(exit) = starting.main {
+        if let Main::Gone(exit) = starting.main
+            && spec.kind == Kind::Oneshot
+        {
             return self.rest_done(id, &starting, exit, cause, now);
         }
         match spec.settles_for() {
@@ -82,6 +87,8 @@ impl Engine {
             StartPhase::PreStart(index) => ControlCommand::PreStart(index),
             StartPhase::PostStart(index) => ControlCommand::PostStart(index),
             StartPhase::Exec
+            | StartPhase::Fork
+            | StartPhase::MainPid
             | StartPhase::Ready
             | StartPhase::Probe
             | StartPhase::Completion
@@ -107,6 +114,8 @@ impl Engine {
                 self.follow_start(id, starting, next, cause, now);
             }
             StartPhase::Exec
+            | StartPhase::Fork
+            | StartPhase::MainPid
             | StartPhase::Ready
             | StartPhase::Probe
             | StartPhase::Completion
@@ -151,6 +160,8 @@ fn before_main(commands: &Commands, from: StartPhase) -> StartPhase {
         StartPhase::PreStart(index) if index < commands.pre_start.len() => from,
         StartPhase::PreStart(_)
         | StartPhase::Exec
+        | StartPhase::Fork
+        | StartPhase::MainPid
         | StartPhase::Ready
         | StartPhase::Probe
         | StartPhase::Completion

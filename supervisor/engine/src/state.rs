@@ -47,7 +47,8 @@ pub struct Starting {
     pub armed: Option<Watchdog>,
     /// Which of its commands is the main process, or the next one to be.
     pub command: usize,
-    /// Where its main process is.
+    /// Where its main process is. While others live without it (see [`Main::is_survived`]), it goes
+    /// on.
     pub main: Main,
     /// Whether other processes are there; known while main is not.
     pub remaining: bool,
@@ -64,6 +65,10 @@ pub enum StartPhase {
     PreStart(usize),
     /// The news that its process was started, or not.
     Exec,
+    /// That the process that forks the service has ended; until then that is its main process.
+    Fork,
+    /// The news which of its processes is the main one.
+    MainPid,
     /// `READY=1`.
     Ready,
     /// Its readiness probe.
@@ -85,10 +90,25 @@ pub struct Running {
     pub started: Moment,
     /// When it came up.
     pub up: Moment,
+    /// Where its main process is. Without one, and not as a target, it lives in its other processes.
+    pub main: Main,
+    /// What its liveness probe has found out, if it has one.
+    pub health: Option<Health>,
     /// The watchdog, if it is armed.
     pub watchdog: Option<Watchdog>,
     /// When it has been up for too long.
     pub expires: Option<Moment>,
+}
+
+/// What the liveness probe of a service has found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Health {
+    /// Nothing yet.
+    Unknown,
+    /// It answers.
+    Healthy,
+    /// It does not answer any more: it is being stopped for that.
+    Unhealthy,
 }
 
 /// An armed watchdog.
@@ -354,6 +374,36 @@ impl State {
             | Self::Stopping(_)
             | Self::Backoff(_)
             | Self::Failed(_) => false,
+        }
+    }
+
+    /// Where its main process is.
+    pub const fn main(&self) -> Main {
+        match self {
+            Self::Starting(starting) => starting.main,
+            Self::Running(running) | Self::Reloading(Reloading { running, .. }) => running.main,
+            Self::Stopping(stopping) => stopping.main,
+            Self::Stopped(_)
+            | Self::Waiting
+            | Self::Backoff(_)
+            | Self::Exited(_)
+            | Self::Failed(_) => Main::Absent,
+        }
+    }
+
+    /// What its liveness probe has found out, if it is up, or on its way down because of that.
+    pub fn health(&self) -> Option<Health> {
+        match self {
+            Self::Running(running) | Self::Reloading(Reloading { running, .. }) => running.health,
+            Self::Stopping(stopping) => {
+                (stopping.ending == Some(Ending::Unhealthy)).then_some(Health::Unhealthy)
+            }
+            Self::Stopped(_)
+            | Self::Waiting
+            | Self::Starting(_)
+            | Self::Backoff(_)
+            | Self::Exited(_)
+            | Self::Failed(_) => None,
         }
     }
 

@@ -45,15 +45,15 @@ pub(crate) struct Departure {
 }
 
 impl Departure {
-    /// Of a service that is up, main alive.
+    /// Of a service that is up.
     pub(crate) const fn new(invocation: Invocation, running: &Running) -> Self {
         Self {
             invocation,
             started: running.started,
             up: Some(running.up),
             ending: None,
-            main: Main::Alive,
-            remaining: false,
+            main: running.main,
+            remaining: running.main.is_survived(),
             control: false,
             commands: false,
             mode: None,
@@ -76,6 +76,8 @@ impl From<&Starting> for Departure {
                     true
                 }
                 StartPhase::Exec
+                | StartPhase::Fork
+                | StartPhase::MainPid
                 | StartPhase::Ready
                 | StartPhase::Probe
                 | StartPhase::Completion
@@ -226,7 +228,8 @@ impl Engine {
         let service = self.get(id);
         let kill_mode = service.spec.stop.kill_mode;
         let asked = departure.main.is_alive() || departure.asks_control();
-        let others = departure.remaining && kill_mode == KillMode::Group;
+        let reached = kill_mode == KillMode::Group || departure.main == Main::Unknown;
+        let others = departure.remaining && reached;
         let steps = service.spec.stop.sequence(departure.mode);
         for (place, step) in steps.iter().enumerate().skip(index) {
             let applies = match step.how {
@@ -269,7 +272,7 @@ impl Engine {
     /// `KILL`, or what stands for it when the spec forbids it; `None` if everything is gone.
     pub(crate) fn kill_step(&self, id: ServiceId, departure: &Departure) -> Option<Step> {
         let service = self.get(id);
-        let others = departure.remaining && !service.main_only();
+        let others = departure.remaining && !service.main_only(departure.main);
         if !departure.main.is_alive() && !others {
             // A command has no say in it.
             departure.control.then_some(Step::Kill)
@@ -297,6 +300,7 @@ impl Engine {
             (KillMode::Mixed | KillMode::Process, Main::Absent) => Whom::Control,
             (KillMode::Mixed | KillMode::Process, Main::Alive | Main::Gone(_)) => Whom::Main,
         };
+        let main_only = self.get(id).main_only(stopping.main);
         let patience = spec.stop.patience();
         let hang_up = spec
             .stop
@@ -324,14 +328,14 @@ impl Engine {
             Step::Announced => (None, patience),
             Step::Abort(signal) => {
                 let timeout = spec.watchdog.and_then(|watchdog| watchdog.abort_timeout);
-                (Some(ActionKind::Signal { signal, whom: Whom::Main }), timeout.or(patience))
+                let whom = if stopping.main.is_survived() { Whom::All } else { Whom::Main };
+                (Some(ActionKind::Signal { signal, whom }), timeout.or(patience))
             }
             Step::Final(signal) => {
-                let whom = if self.get(id).main_only() { Whom::Main } else { Whom::All };
+                let whom = if main_only { Whom::Main } else { Whom::All };
                 (Some(ActionKind::Signal { signal, whom }), Some(KILL_PATIENCE))
             }
             Step::Kill => {
-                let main_only = self.get(id).main_only();
                 let whom = if main_only { Whom::Main } else { Whom::All };
                 if main_only && stopping.control {
                     self.kill_control(id, invocation);
@@ -425,7 +429,7 @@ impl Engine {
         let mixed = self.get(id).spec.stop.kill_mode == KillMode::Mixed;
         if let State::Stopping(stopping) = &self.get(id).state
             && mixed
-            && !stopping.main.is_alive()
+            && !matches!(stopping.main, Main::Alive | Main::Unknown)
             && !stopping.control
             && !matches!(
                 stopping.step,
@@ -487,14 +491,6 @@ impl Engine {
         }
     }
 
-    fn stop_probe(&mut self, id: ServiceId) {
-        if let State::Starting(starting) = &self.get(id).state
-            && starting.phase == StartPhase::Probe
-        {
-            self.act(id, starting.invocation, ActionKind::StopProbe);
-        }
-    }
-
     /// Ends the control process, which is on its own: the service does not know of it.
     pub(crate) fn kill_control(&mut self, id: ServiceId, invocation: Invocation) {
         let (signal, whom) = (Signal::KILL, Whom::Control);
@@ -502,8 +498,8 @@ impl Engine {
     }
 
     fn finish_if_gone(&mut self, id: ServiceId, now: Moment) -> bool {
-        let main_only = self.get(id).main_only();
         let State::Stopping(stopping) = &self.get(id).state else { return false };
+        let main_only = self.get(id).main_only(stopping.main);
         let gone = stopping.is_gone(main_only);
         if gone {
             let mut stopping = stopping.clone();
@@ -562,7 +558,7 @@ impl Engine {
                 // One that said STOPPING=1 and went has ended by itself as well.
                 let exit = departure.main.exit().unwrap_or(Exit::Unknown);
                 let ending = ending.unwrap_or_else(|| match departure.up {
-                    Some(_) => Ending::Exited(exit),
+                    Some(_) => Ending::of(departure.main),
                     None => self.ended_early(id, exit),
                 });
                 self.end_by_itself(id, ending, exit, departure.up, run, now);

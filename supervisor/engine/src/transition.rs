@@ -46,6 +46,16 @@ pub enum Cause {
     Probed,
     /// Its commands after the start have ended well.
     PostStarted,
+    /// It has forked, and the process that did so has ended well.
+    Forked,
+    /// A process of it is its main process from now on.
+    MainFound,
+    /// It is up without anybody knowing which of its processes is the main one.
+    MainUnknown,
+    /// Its main process ended like this, and it goes on without.
+    MainGone(Exit),
+    /// Its liveness probe has found out that it works.
+    Healthy,
     /// It has stayed alive for its settle time.
     Settled,
     /// Its process has done its work.

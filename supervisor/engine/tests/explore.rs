@@ -9,12 +9,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use supervisor_engine::{
-    Exit, Invocation, Kind, Manner, Moment, Notification, Process, ReloadHow, ReloadSpec, Report,
-    Request, ServiceId, ServiceSpec, Signal, State, Status, WatchdogMessage,
+    Exit, Invocation, Kind, Manner, Moment, Notification, Probe, Process, ReloadHow, ReloadSpec,
+    Report, Request, ServiceId, ServiceSpec, Signal, State, Status, WatchdogMessage,
 };
 
 use diagram::Diagram;
-use ledger::{Execution, Main};
+use ledger::{Execution, Main, Search};
 use observed::{Effects, Observed};
 use situation::fingerprint;
 
@@ -155,7 +155,10 @@ fn inputs(world: &Observed) -> Vec<Input> {
     for id in &ids {
         let spec = world.engine.service(*id).spec();
         if let Some(execution) = world.ledger.execution(*id) {
-            let news = news(execution, spec, world.now);
+            let mut news = news(execution, spec, world.now);
+            // What has ended has no main process that could be found.
+            let ended = world.engine.service(*id).state().status() == Status::Exited;
+            news.retain(|report| !ended || *report != Report::MainFound);
             inputs.extend(news.into_iter().map(|report| Input::Report(*id, report)));
         }
         inputs.extend(requests(*id, spec, ids.len()).into_iter().map(Input::Request));
@@ -233,13 +236,25 @@ fn news(execution: &Execution, spec: &ServiceSpec, now: Moment) -> Vec<Report> {
                     news.push(Report::Notified(answer));
                 }
             }
+            if execution.search == Search::Found {
+                news.push(Report::MainUnknown);
+            }
             if spec.watchdog.is_some() {
                 let alive = Some(WatchdogMessage::Alive);
                 news.push(Report::Notified(Notification { watchdog: alive, ..said_nothing() }));
                 news.push(said(|message| message.extend = Some(Duration::from_secs(7))));
             }
         }
-        Main::Gone { others: true } | Main::Absent { others: true } => news.push(Report::Emptied),
+        Main::Gone { others: true } => {
+            news.push(Report::Emptied);
+            if execution.search == Search::Open {
+                news.push(Report::MainUnknown);
+            }
+            if execution.search == Search::Open || execution.lives_on(spec) {
+                news.push(Report::MainFound);
+            }
+        }
+        Main::Absent { others: true } => news.push(Report::Emptied),
         Main::Gone { others: false } | Main::Absent { others: false } => {}
     }
     if execution.control {
@@ -252,8 +267,12 @@ fn news(execution: &Execution, spec: &ServiceSpec, now: Moment) -> Vec<Report> {
             news.push(Report::Exited { process: Process::Control, exit, remaining: false });
         }
     }
-    if execution.probe {
-        news.push(Report::ProbeSucceeded);
+    match execution.probe {
+        Some(Probe::Readiness) => news.push(Report::ProbeSucceeded(Probe::Readiness)),
+        Some(Probe::Liveness) => {
+            news.extend([Report::ProbeSucceeded(Probe::Liveness), Report::ProbeFailed]);
+        }
+        None => {}
     }
     news
 }

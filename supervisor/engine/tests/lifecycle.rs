@@ -8,6 +8,10 @@ mod commands;
 mod dependency;
 #[path = "lifecycle/explain.rs"]
 mod explain;
+#[path = "lifecycle/forking.rs"]
+mod forking;
+#[path = "lifecycle/health.rs"]
+mod health;
 #[path = "lifecycle/operation.rs"]
 mod operation;
 #[path = "lifecycle/reload.rs"]

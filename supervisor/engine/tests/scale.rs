@@ -76,8 +76,9 @@ fn carry_out(engine: &mut Engine, now: Moment) {
                 remaining: false,
             },
             ActionKind::Run(_)
-            | ActionKind::StartProbe
-            | ActionKind::StopProbe
+            | ActionKind::FindMain
+            | ActionKind::StartProbe(_)
+            | ActionKind::StopProbe(_)
             | ActionKind::Release => continue,
         };
         engine.report(action.invocation, report, now);

@@ -65,6 +65,8 @@ pub(super) fn service(
             ..Context::default()
         },
         readiness: None,
+        liveness: None,
+        pid_file: None,
         notify_access: NotifyAccess::None,
         fd_store: FdStoreConfig::default(),
         log: output::to_streams(Sink::Inherit, Some(Sink::Inherit)),

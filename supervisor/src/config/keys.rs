@@ -44,7 +44,6 @@ pub(super) const CONTROL: &[(&str, Later)] = &[
 
 /// `[service.NAME]`, but for the dependencies.
 pub(super) const SERVICE: &[(&str, Later)] = &[
-    ("pid-file", Later::Text),
     ("nice", Later::Integer(None)),
     ("oom-score-adj", Later::Integer(None)),
     ("cpu-affinity", Later::Any),
@@ -63,22 +62,6 @@ pub(super) const SERVICE: &[(&str, Later)] = &[
             "pids-max",
             "io-weight",
             "optional",
-        ]),
-    ),
-    (
-        "liveness-probe",
-        Later::Table(&[
-            "exec",
-            "tcp",
-            "http",
-            "unix",
-            "status",
-            "headers",
-            "initial-delay",
-            "period",
-            "timeout",
-            "successes",
-            "failures",
         ]),
     ),
     ("restart-mode", Later::Choice(&["normal", "direct", "overlap"], "normal")),
@@ -115,6 +98,8 @@ pub(super) const SOCKET: &[&str] =
 /// The keys of a service that say something about its process.
 pub(super) const NEEDS_COMMAND: &[&str] = &[
     "type",
+    "pid-file",
+    "exit-type",
     "user",
     "group",
     "supplementary-groups",
@@ -125,6 +110,7 @@ pub(super) const NEEDS_COMMAND: &[&str] = &[
     "limits",
     "stdin",
     "readiness-probe",
+    "liveness-probe",
     "settle-time",
     "runtime-max",
     "condition",

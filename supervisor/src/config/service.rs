@@ -28,7 +28,7 @@ use super::tree::Table;
 use super::value::Bad;
 use super::{
     Context, FdStoreConfig, FdStorePreserve, Identity, NotifyAccess, Readiness, ServiceConfig,
-    limits, probe, restart, stop,
+    limits, main_process, probe, restart, stop,
 };
 
 /// What all services are made with.
@@ -116,7 +116,6 @@ impl Workshop<'_> {
         let kind = kind(reader, order, self.incomplete);
         let mut spec = ServiceSpec::new(full_name, kind);
         reader.node("instances");
-        reader.choice_so_far("exit-type", &[("main", Some(())), ("all", None)]);
         if let Some(enabled) = reader.boolean("enabled") {
             spec.enabled = enabled;
         }
@@ -135,6 +134,8 @@ impl Workshop<'_> {
         let listed_commands = commands::around(reader, &mut spec.commands);
         let stop = stop::read(reader, self.stop_modes);
         spec.stop = stop.spec;
+        spec.exit_type = main_process::exit_type(reader, kind, spec.stop.kill_mode);
+        let pid_file = main_process::pid_file(reader, kind, &context.working_directory);
         spec.restart = restart::read(reader, spec.restart);
         spec.watchdog = watchdog(reader, stop.timeout);
         let reload_command = reader.command("reload-command");
@@ -145,6 +146,8 @@ impl Workshop<'_> {
             output::read(reader, &spec.name, order.place, &self.daemon.config.log_dir);
         let readiness = probe::read(reader, kind, &context.working_directory, log.is_captured());
         spec.probed = readiness.is_some();
+        let liveness = probe::read_liveness(reader, kind, &context.working_directory);
+        spec.liveness = liveness.is_some();
         keep_apart(reader, readiness.as_ref(), fd_store);
         let actions = [("none", false), ("shutdown", true)];
         let relations = if order.defaults { Vec::new() } else { dependency::read(reader) };
@@ -162,6 +165,8 @@ impl Workshop<'_> {
             reload_command,
             context,
             readiness,
+            liveness,
+            pid_file,
             notify_access,
             fd_store,
             log,
@@ -292,13 +297,13 @@ const NOTIFY_RELOAD: &str = "notify-reload";
 /// meant to be a target.
 fn kind(reader: &Reader<'_>, order: &Order<'_>, incomplete: bool) -> Kind {
     let kinds = [
-        ("simple", Some(Kind::Simple)),
-        ("notify", Some(Kind::Notify)),
-        (NOTIFY_RELOAD, Some(Kind::Notify)),
-        ("oneshot", Some(Kind::Oneshot)),
-        ("forking", None),
+        ("simple", Kind::Simple),
+        ("notify", Kind::Notify),
+        (NOTIFY_RELOAD, Kind::Notify),
+        ("forking", Kind::Forking),
+        ("oneshot", Kind::Oneshot),
     ];
-    let kind = reader.choice_so_far("type", &kinds).unwrap_or(Kind::Simple);
+    let kind = reader.choice("type", &kinds).unwrap_or(Kind::Simple);
     if order.defaults || order.table.entries.contains_key("command") {
         return kind;
     }

@@ -34,7 +34,9 @@ fn result(service: &Service, stopping: &Stopping) -> &'static str {
         Some(Ending::SpawnFailed(_) | Ending::CommandNotStarted(..)) => "resources",
         Some(Ending::StartTimeout | Ending::RuntimeMax) => "timeout",
         Some(Ending::Watchdog) => "watchdog",
-        Some(Ending::Protocol | Ending::Unsettled(_)) => "protocol",
+        Some(Ending::Unhealthy) => "timeout",
+        Some(Ending::Protocol | Ending::Unsettled(_) | Ending::NothingLeft) => "protocol",
+        Some(Ending::Emptied) => "success",
         Some(Ending::Unmet { .. }) => "exec-condition",
     }
 }

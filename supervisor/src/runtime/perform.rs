@@ -42,8 +42,9 @@ impl Runtime {
                 ActionKind::Signal { signal, whom } => {
                     self.send(action.service, signal, whom, &mut orphans);
                 }
-                ActionKind::StartProbe => self.start_probe(&action),
-                ActionKind::StopProbe => self.stop_probe(action.service),
+                ActionKind::FindMain => self.find_main(&action),
+                ActionKind::StartProbe(probe) => self.start_probe(&action, probe),
+                ActionKind::StopProbe(_) => self.stop_probe(action.service),
                 ActionKind::Release => self.release(&action),
             }
             if spawns && clock::now() - began > SPAWNING_PER_TURN {
@@ -69,6 +70,7 @@ impl Runtime {
         self.descriptors
             .admit_start(&self.poller)
             .map_err(|error| os_error("file descriptors", &error))?;
+        self.remove_pid_file(id);
         let (sign, told_by) = self.open_sign(id)?;
         self.open_outputs(id)?;
         let access = self.config(id).notify_access;
@@ -352,6 +354,8 @@ impl Runtime {
             for process in execution.main.iter().chain(&execution.control) {
                 self.unwatch_process(process);
             }
+            self.end_search(execution.search);
+            self.remove_pid_file(id);
         }
         self.release_stored(id, true);
         self.logs.flush(id);

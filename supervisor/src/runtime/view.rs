@@ -2,8 +2,8 @@
 
 use supervisor_api as api;
 use supervisor_engine::{
-    Aim, Cause, ControlCommand, DependencyKind, Ending, Engine, Exit, FailReason, Item, Kind,
-    Operation, Outcome, PhaseEnd, Plan, PlanKind, ReloadPhase, Run, Service, ServiceId,
+    Aim, Cause, ControlCommand, DependencyKind, Ending, Engine, Exit, FailReason, Health, Item,
+    Kind, Main, Operation, Outcome, PhaseEnd, Plan, PlanKind, ReloadPhase, Run, Service, ServiceId,
     ServiceSpec, StartPhase, State, Status, Step, StopCause, StopHow, StopPhase, Verb, Why,
 };
 
@@ -35,6 +35,7 @@ pub(crate) const fn kind(spec: &ServiceSpec) -> &'static str {
         Kind::Target => "target",
         Kind::Simple => "simple",
         Kind::Notify => "notify",
+        Kind::Forking => "forking",
         Kind::Oneshot => "oneshot",
     }
 }
@@ -156,6 +157,11 @@ pub(crate) fn cause(engine: &Engine, cause: &Cause) -> String {
         Cause::Probed => "its probe succeeded".to_owned(),
         Cause::Phase(phase) => phase_sentence(*phase),
         Cause::PostStarted => "its post-start commands are done".to_owned(),
+        Cause::Forked => "forked".to_owned(),
+        Cause::MainFound => "main process found".to_owned(),
+        Cause::MainUnknown => "its main process cannot be told".to_owned(),
+        Cause::MainGone(exit) => format!("goes on without its main process: {exit}"),
+        Cause::Healthy => "its liveness probe succeeded".to_owned(),
         Cause::Settled => "stayed alive for its settle time".to_owned(),
         Cause::Completed(exit) => format!("done: {exit}"),
         Cause::Reload => "reloads".to_owned(),
@@ -177,7 +183,9 @@ const fn ending_code(ending: &Ending) -> &'static str {
         Ending::StartTimeout => "start-timeout",
         Ending::RuntimeMax => "runtime-max",
         Ending::Watchdog => "watchdog",
-        Ending::Protocol => "protocol",
+        Ending::Protocol | Ending::NothingLeft => "protocol",
+        Ending::Emptied => "exit",
+        Ending::Unhealthy => "unhealthy",
         Ending::Unsettled(_) => "settle-time",
         Ending::CommandFailed(..) | Ending::CommandNotStarted(..) => "command",
         Ending::Unmet { .. } => "condition",
@@ -190,6 +198,8 @@ fn phase_sentence(phase: StartPhase) -> String {
         StartPhase::Condition(index) => format!("runs {}", ControlCommand::Condition(index)),
         StartPhase::PreStart(index) => format!("runs {}", ControlCommand::PreStart(index)),
         StartPhase::Exec => "its process is being started".to_owned(),
+        StartPhase::Fork => "waits for the process that forks it to end".to_owned(),
+        StartPhase::MainPid => "waits until its main process can be told".to_owned(),
         StartPhase::Ready => "waits for READY=1".to_owned(),
         StartPhase::Probe => "waits for its readiness probe".to_owned(),
         StartPhase::Completion => "waits for its process to end".to_owned(),
@@ -206,6 +216,8 @@ fn start_commands(engine: &Engine, id: ServiceId, phase: StartPhase) -> Option<u
         StartPhase::PreStart(_) => Some(commands.pre_start.len()),
         StartPhase::PostStart(_) => Some(commands.post_start.len()),
         StartPhase::Exec
+        | StartPhase::Fork
+        | StartPhase::MainPid
         | StartPhase::Ready
         | StartPhase::Probe
         | StartPhase::Completion
@@ -246,7 +258,7 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
             let of = start_commands(engine, id, phase).map(|count| format!(" of {count}"));
             plain("starting", phase_sentence(phase) + &of.unwrap_or_default())
         }
-        Why::Up => plain("up", "up".to_owned()),
+        Why::Up { main, health } => plain("up", up(main, health)),
         Why::StopWaitsFor(ids) => {
             let services = names(&ids);
             let message = format!("stops after {}", services.join(", "));
@@ -286,6 +298,28 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
                 ..plain("dependency", fail_reason(engine, &reason))
             },
         },
+    }
+}
+
+fn up(main: Main, health: Option<Health>) -> String {
+    let health = match health {
+        Some(Health::Unknown) => "up, not yet known to be healthy",
+        Some(Health::Healthy) => "up, healthy",
+        Some(Health::Unhealthy) => "up, unhealthy",
+        None => "up",
+    };
+    match main {
+        Main::Absent | Main::Alive => health.to_owned(),
+        Main::Unknown => format!("{health}; its main process is not known"),
+        Main::Gone(exit) => format!("{health}; its main process is gone: {exit}"),
+    }
+}
+
+pub(crate) const fn health(health: Health) -> api::Health {
+    match health {
+        Health::Unknown => api::Health::Unknown,
+        Health::Healthy => api::Health::Healthy,
+        Health::Unhealthy => api::Health::Unhealthy,
     }
 }
 
@@ -365,6 +399,11 @@ fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResul
                 (_, FailReason::Dependency(_)) => R::DependencyFailed,
             };
             (result, fail_reason(engine, reason))
+        }
+        Outcome::NoMain => {
+            let result =
+                if matches!(aim, Aim::Reload { .. }) { R::ReloadFailed } else { R::NotRunning };
+            (result, "its main process is gone or not known".to_owned())
         }
         Outcome::CannotReload => {
             (R::ReloadFailed, "it has no reload-command and no reload-signal".to_owned())

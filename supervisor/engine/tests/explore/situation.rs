@@ -69,6 +69,8 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
         invocation: running.invocation.map(|_| Invocation(0)),
         started: Moment::default(),
         up: up(running.up),
+        main: running.main,
+        health: running.health,
         watchdog: running.watchdog.map(|mut watchdog| {
             watchdog.deadline = shift(watchdog.deadline);
             watchdog

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Dependency, DependencyKind, Failure, KillMode, Kind, ModeId, ReloadHow, ReloadSpec,
+    Dependency, DependencyKind, ExitType, Failure, KillMode, Kind, ModeId, ReloadHow, ReloadSpec,
     RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
 };
 
@@ -162,6 +162,49 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
                 spec.commands.main = vec![Failure::IsIgnored, Failure::Counts];
                 spec.commands.post_start = vec![Failure::Counts];
                 spec.commands.post_stop = vec![Failure::Counts];
+            }),
+        ),
+        ("forking", spec(Kind::Forking, |_| {})),
+        (
+            "forking, post-start, settling, mixed, stop command",
+            spec(Kind::Forking, |spec| {
+                spec.settle_time = 2 * SECOND;
+                spec.stop.kill_mode = KillMode::Mixed;
+                spec.commands.post_start = vec![Failure::Counts];
+                spec.stop.steps.insert(0, command(0));
+            }),
+        ),
+        (
+            "forking, probed, process, reload signal",
+            spec(Kind::Forking, |spec| {
+                spec.probed = true;
+                spec.stop.kill_mode = KillMode::Process;
+                spec.reload = reload(ReloadHow::Signal(Signal::HUP));
+            }),
+        ),
+        (
+            "to the last process, post-start, settling",
+            spec(Kind::Notify, |spec| {
+                spec.exit_type = ExitType::All;
+                spec.settle_time = 2 * SECOND;
+                spec.commands.post_start = vec![Failure::IsIgnored];
+            }),
+        ),
+        (
+            "to the last process, remaining, liveness",
+            spec(Kind::Simple, |spec| {
+                spec.exit_type = ExitType::All;
+                spec.remain_after_exit = true;
+                spec.liveness = true;
+                spec.reload = reload(ReloadHow::Command);
+            }),
+        ),
+        (
+            "liveness, reload command, stop command",
+            spec(Kind::Simple, |spec| {
+                spec.liveness = true;
+                spec.reload = reload(ReloadHow::Command);
+                spec.stop.steps.insert(0, command(0));
             }),
         ),
         ("oneshot", spec(Kind::Oneshot, |spec| spec.stop.steps.insert(0, command(0)))),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Action, ActionKind, ControlCommand, Dependency, DependencyKind, Engine, Exit, Invocation, Kind,
-    Manner, Moment, Notification, OperationId, Outcome, Process, Report, Request, ServiceId,
+    Manner, Moment, Notification, OperationId, Outcome, Probe, Process, Report, Request, ServiceId,
     ServiceSpec, Signal, SpawnError, State, Status, StopHow, StopStep, Transition, Whom,
 };
 
@@ -33,6 +33,10 @@ pub(crate) fn simple(name: &str) -> Spec {
 
 pub(crate) fn notify(name: &str) -> Spec {
     service(name, Kind::Notify)
+}
+
+pub(crate) fn forking(name: &str) -> Spec {
+    service(name, Kind::Forking)
 }
 
 pub(crate) fn oneshot(name: &str) -> Spec {
@@ -242,9 +246,18 @@ impl Case {
         match spec.kind {
             Kind::Notify => self.says(name, "READY"),
             Kind::Oneshot => self.exits(name, 0),
-            Kind::Simple if spec.probed => self.report(name, Report::ProbeSucceeded),
+            Kind::Forking => {
+                self.exits_leaving_others(name, 0);
+                self.report(name, Report::MainFound);
+            }
+            Kind::Simple if spec.probed => self.probe_succeeds(name),
             Kind::Simple | Kind::Target => {}
         }
+    }
+
+    /// The readiness probe.
+    pub(crate) fn probe_succeeds(&mut self, name: &str) {
+        self.report(name, Report::ProbeSucceeded(Probe::Readiness));
     }
 
     /// The main process exits, and nothing is left.
@@ -403,8 +416,11 @@ impl Case {
                 format!("{name} {signal} command")
             }
             ActionKind::Signal { signal, whom: Whom::All } => format!("{name} {signal} all"),
-            ActionKind::StartProbe => format!("{name} start-probe"),
-            ActionKind::StopProbe => format!("{name} stop-probe"),
+            ActionKind::FindMain => format!("{name} find-main"),
+            ActionKind::StartProbe(Probe::Readiness) => format!("{name} start-probe"),
+            ActionKind::StopProbe(Probe::Readiness) => format!("{name} stop-probe"),
+            ActionKind::StartProbe(Probe::Liveness) => format!("{name} start-liveness-probe"),
+            ActionKind::StopProbe(Probe::Liveness) => format!("{name} stop-liveness-probe"),
             ActionKind::Release => format!("{name} release"),
         }
     }

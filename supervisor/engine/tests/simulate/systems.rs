@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Commands, Dependency, DependencyKind, ExitSet, Failure, KillMode, Kind, ModeId, ReloadHow,
-    ReloadSpec, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
+    Commands, Dependency, DependencyKind, ExitSet, ExitType, Failure, KillMode, Kind, ModeId,
+    ReloadHow, ReloadSpec, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep,
+    WatchdogSpec,
 };
 
 use crate::dice::Dice;
@@ -44,8 +45,15 @@ pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
 }
 
 fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
-    let kinds =
-        [Kind::Simple, Kind::Simple, Kind::Notify, Kind::Notify, Kind::Oneshot, Kind::Target];
+    let kinds = [
+        Kind::Simple,
+        Kind::Simple,
+        Kind::Notify,
+        Kind::Notify,
+        Kind::Forking,
+        Kind::Oneshot,
+        Kind::Target,
+    ];
     let kind = dice.one_of(&kinds);
     let mut spec = ServiceSpec::new(format!("s{id}"), kind);
     spec.enabled = dice.percent(70);
@@ -53,7 +61,7 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
     if kind == Kind::Target {
         return spec;
     }
-    spec.probed = kind == Kind::Simple && dice.percent(30);
+    spec.probed = matches!(kind, Kind::Simple | Kind::Forking) && dice.percent(30);
     if dice.percent(15) {
         spec.remain_after_exit = !spec.remain_after_exit;
     }
@@ -63,6 +71,13 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
     spec.runtime_max = dice.percent(10).then(|| dice.millis(1, 20_000));
     let endless = dice.percent(if kind == Kind::Oneshot { 50 } else { 10 });
     spec.start_timeout = (!endless).then(|| dice.millis(100, 20_000));
+    if kind != Kind::Oneshot {
+        spec.liveness = dice.percent(20);
+        // Who is left by its main process may wait for ever to be up.
+        if !endless && dice.percent(20) {
+            spec.exit_type = ExitType::All;
+        }
+    }
     spec.stop.steps = (0..dice.below(4)).map(|_| step(dice)).collect();
     spec.stop.send_sigkill = dice.percent(90);
     spec.stop.kill_mode = dice.one_of(&[KillMode::Group, KillMode::Mixed, KillMode::Process]);
@@ -95,7 +110,7 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
                 ReloadHow::Signal(Signal::HUP),
                 ReloadHow::Handshake(Signal::HUP),
             ]),
-            Kind::Target | Kind::Simple | Kind::Oneshot => {
+            Kind::Target | Kind::Simple | Kind::Forking | Kind::Oneshot => {
                 dice.one_of(&[ReloadHow::Command, ReloadHow::Signal(Signal::HUP)])
             }
         },

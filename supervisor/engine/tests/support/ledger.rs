@@ -5,9 +5,9 @@
 //! with the rule as its text.
 
 use supervisor_engine::{
-    Action, ActionKind, Cause, ControlCommand, DependencyKind, Engine, Goal, Invocation, KillMode,
-    Kind, Manner, Moment, Process, ReloadHow, Report, Request, ServiceId, ServiceSpec, Signal,
-    State, Status, StopCause, Transition, Whom,
+    Action, ActionKind, Cause, ControlCommand, DependencyKind, Engine, ExitType, Goal, Invocation,
+    KillMode, Kind, Manner, Moment, Probe, Process, ReloadHow, Report, Request, ServiceId,
+    ServiceSpec, Signal, State, Status, StopCause, Transition, Whom,
 };
 
 #[path = "progress.rs"]
@@ -76,12 +76,29 @@ pub(crate) struct Execution {
     pub(crate) main: Main,
     /// Whether a control process runs.
     pub(crate) control: bool,
-    /// Whether a probe runs.
-    pub(crate) probe: bool,
+    /// The probe that runs.
+    pub(crate) probe: Option<Probe>,
+    /// Whether its liveness probe has failed.
+    unhealthy: bool,
+    /// How far it is known which process is the main one.
+    pub(crate) search: Search,
     /// Whether it has done what its kind counts as being up.
     pub(crate) proven: bool,
     /// How far its commands are.
     pub(crate) progress: Progress,
+}
+
+/// The search for the main process of a service that forks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Search {
+    /// It has not been asked for.
+    Never,
+    /// Somebody searches.
+    Open,
+    /// Found.
+    Found,
+    /// Nobody knows.
+    Failed,
 }
 
 /// The main process.
@@ -98,6 +115,14 @@ pub(crate) enum Main {
         /// Whether others are left.
         others: bool,
     },
+}
+
+impl Execution {
+    /// Whether it may be up although its main process is not there: others are.
+    pub(crate) fn lives_on(&self, spec: &ServiceSpec) -> bool {
+        let without = spec.exit_type == ExitType::All || self.search == Search::Failed;
+        without && self.main == Main::Gone { others: true }
+    }
 }
 
 pub(crate) type Verdict = Result<(), String>;
@@ -216,9 +241,20 @@ impl Ledger {
                 account.extended |= message.extend.is_some();
                 now.proven |= message.ready && !message.stopping && spec.kind == Kind::Notify;
             }
-            Report::ProbeSucceeded => {
-                now.proven |= now.probe;
-                now.probe = false;
+            Report::ProbeSucceeded(probe) => {
+                if *probe == Probe::Readiness {
+                    now.proven |= now.probe == Some(Probe::Readiness);
+                    now.probe = None;
+                }
+            }
+            Report::ProbeFailed => (now.probe, now.unhealthy) = (None, true),
+            Report::MainFound => {
+                now.proven |= now.search == Search::Open && !spec.probed;
+                (now.main, now.search) = (Main::Alive, Search::Found);
+            }
+            Report::MainUnknown => {
+                now.proven |= now.search == Search::Open && !spec.probed;
+                (now.main, now.search) = (Main::Gone { others: true }, Search::Failed);
             }
         }
         if now.proven && !was_proven {
@@ -244,7 +280,9 @@ impl Ledger {
                 invocation: action.invocation,
                 main: Main::Absent { others: false },
                 control: false,
-                probe: false,
+                probe: None,
+                unhealthy: false,
+                search: Search::Never,
                 proven: false,
                 progress: Progress::default(),
             });
@@ -301,14 +339,24 @@ impl Ledger {
                 )?;
                 rule(now.main != Main::Ordered, "no signal before the process is there")
             }
-            ActionKind::StartProbe => {
-                rule(!now.probe, "one probe at a time")?;
-                now.probe = true;
+            ActionKind::FindMain => {
+                rule(spec.kind == Kind::Forking, "only what forks has a main process to be found")?;
+                rule(now.search == Search::Never, "the main process is searched for once")?;
+                let left = now.main == Main::Gone { others: true };
+                rule(left, "the main process is searched for among what is left")?;
+                now.search = Search::Open;
                 Ok(())
             }
-            ActionKind::StopProbe => {
-                rule(now.probe, "a probe that is stopped was running")?;
-                now.probe = false;
+            ActionKind::StartProbe(probe) => {
+                rule(now.probe.is_none(), "one probe at a time")?;
+                let early = probe == Probe::Readiness;
+                rule(early != now.proven, "readiness is probed before, liveness after it is up")?;
+                now.probe = Some(probe);
+                Ok(())
+            }
+            ActionKind::StopProbe(probe) => {
+                rule(now.probe == Some(probe), "a probe that is stopped was running")?;
+                now.probe = None;
                 Ok(())
             }
             ActionKind::Release => {
@@ -316,7 +364,7 @@ impl Ledger {
                     return Err("released when main is gone".to_owned());
                 };
                 rule(!now.control, "released when the control process is gone")?;
-                rule(!now.probe, "released when the probe was stopped")?;
+                rule(now.probe.is_none(), "released when the probe was stopped")?;
                 let leaves = spec.stop.kill_mode == KillMode::Process;
                 rule(!others || leaves, "released when all processes are gone")?;
                 let due = !spec.commands.post_stop.is_empty() && !account.stuck && !forced;
@@ -485,7 +533,11 @@ impl Ledger {
             }
             if let (State::Running(_) | State::Reloading(_), Some(now)) = (state, account.execution)
             {
-                rule(now.main == Main::Alive, "what runs has a main process")?;
+                let lives = now.main == Main::Alive || now.lives_on(service.spec());
+                rule(lives, "what runs has a main process, or others that may be without")?;
+                rule(!now.unhealthy, "what does not answer any more is stopped")?;
+                let watched = now.probe == Some(Probe::Liveness);
+                rule(watched == service.spec().liveness, "what is up is watched, if it should be")?;
                 rule(now.proven, "up is what has shown it")?;
                 let longest = service.spec().runtime_max.filter(|_| !account.extended);
                 let expires = longest.map(|longest| account.risen + longest);
