@@ -22,7 +22,7 @@ impl Engine {
         let clean = restart::is_clean(exit, service.spec.kind, &service.spec.restart);
         if clean && remaining {
             let (phase, main) = (StartPhase::MainPid, Main::Unknown);
-            let starting = Starting { phase, main, remaining, ..starting.clone() };
+            let starting = Starting { main, remaining, phase, ..starting.clone() };
             self.act(id, starting.invocation, ActionKind::FindMain);
             return self.enter(id, State::Starting(starting), Cause::Forked, now);
         }

@@ -11,6 +11,7 @@ use crate::state::Step;
 
 /// Description of one service. `None` as a timeout means that there is none.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct ServiceSpec {
     /// Unique name, for messages.
     pub name: String,

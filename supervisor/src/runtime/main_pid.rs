@@ -2,7 +2,7 @@
 //! guessed.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 use nix::unistd::Pid;
 use supervisor_engine::{Action, Exit, Kind, Report, ServiceId, StartPhase, State};
@@ -136,7 +136,7 @@ impl Runtime {
     }
 
     /// Makes the process that the pid file names the main one, if it names one that may be it.
-    fn adopt_named(&mut self, id: ServiceId, path: &PathBuf) -> io::Result<bool> {
+    fn adopt_named(&mut self, id: ServiceId, path: &Path) -> io::Result<bool> {
         let Found { pid, trusted } = match pid_file::read(path) {
             Ok(found) => found,
             Err(error) => {

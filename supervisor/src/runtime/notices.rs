@@ -166,7 +166,8 @@ impl Runtime {
         if self.is_forking(id) {
             return self.note_heir(id, pid);
         }
-        match goes_on.then(|| self.adopt_main(id, pid, proof)).unwrap_or(Ok(false)) {
+        let adopted = if goes_on { self.adopt_main(id, pid, proof) } else { Ok(false) };
+        match adopted {
             Ok(true) => {
                 tracing::info!(service = %self.name(id), %pid, "new main process");
                 self.on_main_named(id);

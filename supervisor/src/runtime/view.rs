@@ -178,13 +178,12 @@ pub(crate) fn cause(engine: &Engine, cause: &Cause) -> String {
 
 const fn ending_code(ending: &Ending) -> &'static str {
     match ending {
-        Ending::Exited(_) => "exit",
+        Ending::Exited(_) | Ending::Emptied => "exit",
         Ending::SpawnFailed(_) => "spawn",
         Ending::StartTimeout => "start-timeout",
         Ending::RuntimeMax => "runtime-max",
         Ending::Watchdog => "watchdog",
         Ending::Protocol | Ending::NothingLeft => "protocol",
-        Ending::Emptied => "exit",
         Ending::Unhealthy => "unhealthy",
         Ending::Unsettled(_) => "settle-time",
         Ending::CommandFailed(..) | Ending::CommandNotStarted(..) => "command",

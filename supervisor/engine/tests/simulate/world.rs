@@ -134,9 +134,7 @@ impl World {
                 Report::ProbeSucceeded(probe)
             }
             Event::ProbeFails => {
-                if body.probe.take_if(|probe| *probe == Probe::Liveness).is_none() {
-                    return None;
-                }
+                body.probe.take_if(|probe| *probe == Probe::Liveness)?;
                 Report::ProbeFailed
             }
             Event::MainFound => {
