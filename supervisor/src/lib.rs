@@ -16,6 +16,7 @@ mod directory;
 pub mod logs;
 mod memory;
 pub mod notify;
+mod pid_file;
 pub mod probe;
 pub mod process;
 mod runtime;

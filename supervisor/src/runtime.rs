@@ -8,8 +8,10 @@
 
 mod calls;
 mod fd_store;
+mod main_pid;
 mod names;
 mod notices;
+mod outcome;
 mod perform;
 mod poller;
 mod probes;

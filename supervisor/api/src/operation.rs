@@ -100,6 +100,8 @@ pub struct Item {
 pub enum ItemResult {
     /// It is up (and was not before).
     Started,
+    /// It was not to be started: a condition is not met.
+    Skipped,
     /// It was up already.
     AlreadyStarted,
     /// It is down (and was not before).
@@ -135,6 +137,7 @@ impl ItemResult {
     pub const fn is_ok(self) -> bool {
         match self {
             Self::Started
+            | Self::Skipped
             | Self::AlreadyStarted
             | Self::Stopped
             | Self::NotRunning

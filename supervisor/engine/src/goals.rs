@@ -251,27 +251,17 @@ impl Engine {
     fn send_signal(&mut self, named: &[ServiceId], signal: Signal, now: Moment) -> OperationId {
         let items = unique(named)
             .map(|id| {
-                let main = self.get(id).state.invocation().filter(|_| self.main_lives(id));
-                let Some(invocation) = main else { return done(id, Outcome::NotRunning) };
+                let state = &self.get(id).state;
+                let Some(invocation) = state.invocation().filter(|_| state.main().is_alive())
+                else {
+                    let headless = state.main().is_survived();
+                    return done(id, if headless { Outcome::NoMain } else { Outcome::NotRunning });
+                };
                 self.act(id, invocation, ActionKind::Signal { signal, whom: Whom::Main });
                 done(id, Outcome::Signalled)
             })
             .collect();
         self.begin(Verb::Signal, items, now)
-    }
-
-    fn main_lives(&self, id: ServiceId) -> bool {
-        match &self.get(id).state {
-            State::Starting(starting) => starting.phase != StartPhase::Exec,
-            State::Running(running) => running.invocation.is_some(),
-            State::Reloading(_) => true,
-            State::Stopping(stopping) => stopping.main.is_none(),
-            State::Stopped(_)
-            | State::Waiting
-            | State::Backoff(_)
-            | State::Exited(_)
-            | State::Failed(_) => false,
-        }
     }
 
     fn reset(&mut self, named: &[ServiceId], now: Moment) -> OperationId {

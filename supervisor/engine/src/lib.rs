@@ -29,7 +29,8 @@
 //! holds up nobody, and whoever requires it fails.
 //!
 //! Where to find what: [`State`] is what a service is doing; `goals` turns requests into starts and
-//! stops; `lifecycle` is the way up; `stopping` the way down; `restart` what follows an end by
+//! stops; `lifecycle` is the way up, `start_commands` what is run on it; `stopping` the way down,
+//! `post_stop` what is run after it; `forking` what is up without the process that was started; `restart` what follows an end by
 //! itself; `standing` what neighbours wait for; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
 //!
 //! ```
@@ -41,51 +42,59 @@
 //! let mut engine = Engine::new(specs, 1).expect("one service cannot wait for itself");
 //! engine.request(Request::Boot, now);
 //! let action = engine.poll_action().expect("it is enabled, so it starts");
-//! assert_eq!(action.what, ActionKind::Spawn);
+//! assert_eq!(action.what, ActionKind::Spawn(0));
 //! engine.report(action.invocation, Report::Spawned, now);
 //! assert_eq!(engine.service(action.service).state().status(), Status::Running);
 //! ```
 
 mod action;
+mod commands;
 mod engine;
 mod exit;
+mod forking;
 mod goals;
 mod graph;
+mod health;
 mod id;
 mod input;
 mod lifecycle;
+mod main_process;
 mod moment;
 mod operation;
 mod plan;
+mod post_stop;
 mod reload;
 mod restart;
 mod service;
 mod signal;
 mod spec;
 mod standing;
+mod start_commands;
 mod state;
 mod stopping;
 mod transition;
 mod why;
 
-pub use action::{Action, ActionKind, ControlCommand, Whom};
+pub use action::{Action, ActionKind, ControlCommand, Probe, Whom};
+pub use commands::{Commands, Failure};
 pub use engine::{Engine, Wake};
 pub use exit::{Ending, Exit, ExitSet, SpawnError};
 pub use graph::{Graph, Hop};
 pub use id::{Invocation, ModeId, OperationId, ServiceId};
 pub use input::{Manner, Notification, Process, Report, Request, WatchdogMessage};
+pub use main_process::Main;
 pub use moment::Moment;
 pub use operation::{Aim, ENDED_OPERATIONS_KEPT, Item, Operation, Outcome, Verb};
 pub use plan::{Plan, PlanKind, PlanStep};
 pub use service::{Goal, Service};
 pub use signal::Signal;
 pub use spec::{
-    Dependency, DependencyKind, KillMode, Kind, ReloadHow, ReloadSpec, RestartPolicy, RestartSpec,
-    ServiceSpec, StopHow, StopSpec, StopStep, WatchdogSpec,
+    Dependency, DependencyKind, ExitType, KillMode, Kind, ReloadHow, ReloadSpec, RestartPolicy,
+    RestartSpec, ServiceSpec, StopHow, StopSpec, StopStep, WatchdogSpec,
 };
 pub use state::{
-    Backoff, Exited, FailReason, Held, PhaseEnd, ReloadPhase, Reloading, Running, StartPhase,
-    Starting, State, Status, Step, StopCause, StopPhase, Stopping, Watchdog,
+    Backoff, Exited, FailReason, Health, Held, PhaseEnd, ReloadPhase, Reloading, Running,
+    StartPhase, Starting, State, Status, Step, StopCause, StopPhase, Stopping, Watchdog,
 };
 pub use stopping::KILL_PATIENCE;
 pub use transition::{Cause, Run, Transition};

@@ -85,6 +85,8 @@ pub enum Aim {
 pub enum Outcome {
     /// It is up now.
     Started,
+    /// It was not to be started: a condition is not met.
+    Skipped,
     /// It was up before.
     AlreadyUp,
     /// It is down now.
@@ -103,6 +105,8 @@ pub enum Outcome {
     Failed(FailReason),
     /// It has no process that could be signalled or reloaded.
     NotRunning,
+    /// It lives, but without a main process that is known, which is what would be signalled.
+    NoMain,
     /// Its spec says no way to reload.
     CannotReload,
     /// The reload command ended like this.
@@ -122,6 +126,7 @@ impl Outcome {
     pub const fn is_ok(&self) -> bool {
         match self {
             Self::Started
+            | Self::Skipped
             | Self::AlreadyUp
             | Self::Stopped
             | Self::AlreadyDown
@@ -131,6 +136,7 @@ impl Outcome {
             | Self::Reset => true,
             Self::Failed(_)
             | Self::NotRunning
+            | Self::NoMain
             | Self::CannotReload
             | Self::ReloadFailed(_)
             | Self::ReloadNotStarted(_)

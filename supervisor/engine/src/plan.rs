@@ -152,13 +152,16 @@ impl Engine {
         let spec = &self.get(id).spec;
         match (spec.kind, what) {
             (Kind::Target, _) => Some(Duration::ZERO),
-            (Kind::Simple | Kind::Notify | Kind::Oneshot, PlanKind::Start) => {
+            (Kind::Simple | Kind::Notify | Kind::Forking | Kind::Oneshot, PlanKind::Start) => {
                 // One without a probe is there as soon as its process is.
-                let at_once = spec.kind == Kind::Simple && !spec.probed;
+                let commands = &spec.commands;
+                let lists = [&commands.condition, &commands.pre_start, &commands.post_start];
+                let bare = lists.iter().all(|list| list.is_empty());
+                let at_once = spec.kind == Kind::Simple && !spec.probed && bare;
                 let proven = if at_once { Some(Duration::ZERO) } else { spec.start_timeout };
                 proven.map(|time| time.saturating_add(spec.settles_for().unwrap_or_default()))
             }
-            (Kind::Simple | Kind::Notify | Kind::Oneshot, PlanKind::Stop) => {
+            (Kind::Simple | Kind::Notify | Kind::Forking | Kind::Oneshot, PlanKind::Stop) => {
                 let state = &self.get(id).state;
                 let was_up = !matches!(state, State::Starting(_));
                 let empty = matches!(
@@ -169,8 +172,20 @@ impl Engine {
                     StopHow::Command(_) => was_up && state.is_live(),
                     StopHow::Signal(_) | StopHow::Sleep => state.is_live() && !empty,
                 });
+                let drain = match state {
+                    State::Running(_) | State::Reloading(_) => spec.stop.drain,
+                    State::Stopped(_)
+                    | State::Waiting
+                    | State::Starting(_)
+                    | State::Stopping(_)
+                    | State::Backoff(_)
+                    | State::Exited(_)
+                    | State::Failed(_) => Duration::ZERO,
+                };
+                let after = if state.is_live() { spec.commands.post_stop.len() } else { 0 };
+                let after = std::iter::repeat_n(spec.stop.command_patience(), after);
                 // `KILL` itself takes no time that is worth to be counted.
-                steps.map(|step| step.timeout).try_fold(Duration::ZERO, |sum, timeout| {
+                steps.map(|step| step.timeout).chain(after).try_fold(drain, |sum, timeout| {
                     timeout.map(|timeout| sum.saturating_add(timeout))
                 })
             }

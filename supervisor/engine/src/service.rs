@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use crate::exit::Exit;
 use crate::id::OperationId;
 use crate::input::Manner;
+use crate::main_process::Main;
 use crate::moment::Moment;
+use crate::restart;
 use crate::spec::{KillMode, ServiceSpec, StopHow};
 use crate::standing::Tally;
 use crate::state::{State, Step, StopCause};
@@ -99,14 +101,19 @@ impl Service {
         self.last_exit
     }
 
+    /// Whether its main process has ended well if it has ended like this.
+    pub fn counts_as_clean(&self, exit: Exit) -> bool {
+        restart::is_clean(exit, self.spec.kind, &self.spec.restart)
+    }
+
     /// Whether it is to go down, for good or to come up again.
     pub(crate) fn goes_down(&self) -> bool {
         self.goal != Goal::Up
     }
 
-    /// Whether the end of its main process is the end of it.
-    pub(crate) fn main_only(&self) -> bool {
-        self.spec.stop.kill_mode == KillMode::Process
+    /// Whether a stop is about its main process alone. One that nobody knows may be any of them.
+    pub(crate) fn main_only(&self, main: Main) -> bool {
+        self.spec.stop.kill_mode == KillMode::Process && main != Main::Unknown
     }
 
     /// Counts a start; `false` if it is one too many for the window.

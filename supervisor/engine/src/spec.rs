@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::commands::Commands;
 use crate::exit::ExitSet;
 use crate::id::{ModeId, ServiceId};
 use crate::signal::Signal;
@@ -10,6 +11,7 @@ use crate::state::Step;
 
 /// Description of one service. `None` as a timeout means that there is none.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct ServiceSpec {
     /// Unique name, for messages.
     pub name: String,
@@ -19,9 +21,15 @@ pub struct ServiceSpec {
     pub enabled: bool,
     /// Whether it is up only once a readiness probe has succeeded.
     pub probed: bool,
+    /// Whether a liveness probe watches it while it is up.
+    pub liveness: bool,
+    /// Whose end is the end of it.
+    pub exit_type: ExitType,
     /// Whether it still counts as up after its main process has ended well.
     pub remain_after_exit: bool,
-    /// Longest time from spawn to up.
+    /// What is run before, after and as its main process.
+    pub commands: Commands,
+    /// Longest time from the first command of a start to up.
     pub start_timeout: Option<Duration>,
     /// How long it must stay alive, once it has shown that it is there, before it counts as up. Zero
     /// is not at all. Not for a oneshot, which is up by its end.
@@ -51,7 +59,10 @@ impl ServiceSpec {
             kind,
             enabled: true,
             probed: false,
+            liveness: false,
+            exit_type: ExitType::Main,
             remain_after_exit: oneshot,
+            commands: Commands::default(),
             settle_time: Duration::ZERO,
             start_timeout: (!oneshot).then_some(Duration::from_secs(90)),
             runtime_max: None,
@@ -75,7 +86,7 @@ impl ServiceSpec {
     /// How long it must stay alive before it counts as up, if that makes a difference for its kind.
     pub(crate) fn settles_for(&self) -> Option<Duration> {
         let lives_on = match self.kind {
-            Kind::Simple | Kind::Notify => true,
+            Kind::Simple | Kind::Notify | Kind::Forking => true,
             Kind::Target | Kind::Oneshot => false,
         };
         Some(self.settle_time).filter(|time| lives_on && !time.is_zero())
@@ -91,8 +102,20 @@ pub enum Kind {
     Simple,
     /// Up once it has said `READY=1`.
     Notify,
+    /// Up once its process has ended well and left another one, which is the main process from then
+    /// on.
+    Forking,
     /// Up once its process has ended well.
     Oneshot,
+}
+
+/// Whose end is the end of a service (`ExitType=` of `systemd.service(5)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitType {
+    /// That of its main process.
+    Main,
+    /// That of its last process; the main process decides whether it was a good one.
+    All,
 }
 
 /// A relation to another service.
@@ -123,9 +146,14 @@ pub enum DependencyKind {
     Before,
 }
 
+/// How long a step of a stop takes unless something else is said.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How a service is stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StopSpec {
+    /// How long it is left alone first, if it is up, so that nobody sends it work any more.
+    pub drain: Duration,
     /// The steps, in order; each ends when the service is gone or its time is up.
     pub steps: Vec<StopStep>,
     /// Other sequences, to be asked for by name.
@@ -158,6 +186,12 @@ impl StopSpec {
         signal.or(self.steps.last()).map_or(Some(Duration::ZERO), |step| step.timeout)
     }
 
+    /// How long each command after the stop may take: as long as the service itself, but one that
+    /// is killed without being asked has commands that need some time all the same.
+    pub(crate) fn command_patience(&self) -> Option<Duration> {
+        self.patience().map(|time| if time.is_zero() { STOP_TIMEOUT } else { time })
+    }
+
     /// Whether `HUP` follows: after a signal of the steps other than `HUP` and `KILL`, unless the
     /// restart signal has taken its place.
     pub(crate) fn hangs_up(&self, mode: Option<ModeId>, step: Step) -> bool {
@@ -171,9 +205,10 @@ impl StopSpec {
 impl Default for StopSpec {
     fn default() -> Self {
         Self {
+            drain: Duration::ZERO,
             steps: vec![StopStep {
                 how: StopHow::Signal(Signal::TERM),
-                timeout: Some(Duration::from_secs(10)),
+                timeout: Some(STOP_TIMEOUT),
                 wait: true,
             }],
             modes: BTreeMap::new(),

@@ -12,7 +12,7 @@ use crate::graph::{Graph, Tie};
 use crate::id::ServiceId;
 use crate::service::{Goal, Service};
 use crate::spec::Kind;
-use crate::state::State;
+use crate::state::{State, StopCause};
 
 /// All that the starts and stops of others depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,8 +150,11 @@ impl Service {
             | State::Exited(_)
             | State::Failed(_) => false,
         };
-        let done = self.spec.kind == Kind::Oneshot && matches!(self.state, State::Exited(_));
-        // Its work is done; every start of who requires it does it again. But nobody is bound to it.
+        let skipped = matches!(self.state, State::Stopped(StopCause::Condition));
+        let done =
+            skipped || self.spec.kind == Kind::Oneshot && matches!(self.state, State::Exited(_));
+        // Its work is done, or not to be done; every start of who requires it does it again. But
+        // nobody is bound to it.
         let (bound, required) = (required, if done { ordered } else { required });
         Standing { bound, required, ordered, in_the_way: self.is_in_the_way(), held_up }
     }

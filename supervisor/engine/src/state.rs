@@ -2,6 +2,7 @@
 
 use crate::exit::{Ending, Exit};
 use crate::id::{Invocation, ModeId, ServiceId};
+use crate::main_process::Main;
 use crate::moment::Moment;
 use crate::signal::Signal;
 use crate::spec::StopHow;
@@ -37,11 +38,20 @@ pub struct Starting {
     pub invocation: Invocation,
     /// When its spawn was asked for.
     pub since: Moment,
-    /// When it has taken too long; counted from `since`, armed once its process is there. While it
-    /// settles: when it has done so.
+    /// When it has taken too long, commands and all; not counted while a process is being started,
+    /// which cannot be stopped. While it settles: when it has done so.
     pub deadline: Option<Moment>,
     /// The watchdog period that it has asked for by `WATCHDOG_USEC=`; zero is none at all.
     pub watchdog: Option<std::time::Duration>,
+    /// The watchdog, armed once the service has shown that it is there.
+    pub armed: Option<Watchdog>,
+    /// Which of its commands is the main process, or the next one to be.
+    pub command: usize,
+    /// Where its main process is. While others live without it (see [`Main::is_survived`]), it goes
+    /// on.
+    pub main: Main,
+    /// Whether other processes are there; known while main is not.
+    pub remaining: bool,
     /// What it waits for.
     pub phase: StartPhase,
 }
@@ -49,14 +59,24 @@ pub struct Starting {
 /// What a starting service waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StartPhase {
+    /// The condition with this index.
+    Condition(usize),
+    /// The command with this index of those before the main process.
+    PreStart(usize),
     /// The news that its process was started, or not.
     Exec,
+    /// That the process that forks the service has ended; until then that is its main process.
+    Fork,
+    /// The news which of its processes is the main one.
+    MainPid,
     /// `READY=1`.
     Ready,
     /// Its readiness probe.
     Probe,
     /// The end of its process.
     Completion,
+    /// The command with this index of those that follow once it has shown that it is there.
+    PostStart(usize),
     /// That it has stayed alive for its settle time.
     Settle,
 }
@@ -70,10 +90,25 @@ pub struct Running {
     pub started: Moment,
     /// When it came up.
     pub up: Moment,
+    /// Where its main process is. Without one, and not as a target, it lives in its other processes.
+    pub main: Main,
+    /// What its liveness probe has found out, if it has one.
+    pub health: Option<Health>,
     /// The watchdog, if it is armed.
     pub watchdog: Option<Watchdog>,
     /// When it has been up for too long.
     pub expires: Option<Moment>,
+}
+
+/// What the liveness probe of a service has found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Health {
+    /// Nothing yet.
+    Unknown,
+    /// It answers.
+    Healthy,
+    /// It does not answer any more: it is being stopped for that.
+    Unhealthy,
 }
 
 /// An armed watchdog.
@@ -127,9 +162,9 @@ pub struct Stopping {
     pub since: Moment,
     /// Why it ends, if not by request. The first reason stays.
     pub ending: Option<Ending>,
-    /// How the main process ended; `None` while it lives.
-    pub main: Option<Exit>,
-    /// Whether other processes are there; known once main is gone.
+    /// Where its main process is.
+    pub main: Main,
+    /// Whether other processes are there; known once main is not.
     pub remaining: bool,
     /// Whether a control process runs.
     pub control: bool,
@@ -139,6 +174,8 @@ pub struct Stopping {
     pub commands: bool,
     /// The sequence that its steps are of; `None` is the default one.
     pub mode: Option<ModeId>,
+    /// Whether the commands after it have had their turn, which they get once.
+    pub cleaned: bool,
     /// The present step.
     pub step: Step,
     /// When that began.
@@ -152,6 +189,8 @@ pub struct Stopping {
 /// Where a stop is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
+    /// It is left alone, so that nobody sends it work any more.
+    Drain,
     /// This step of the service's sequence.
     Sequence(usize, StopHow),
     /// The service has said `STOPPING=1` and is left alone.
@@ -162,6 +201,8 @@ pub enum Step {
     Final(Signal),
     /// It got `KILL`.
     Kill,
+    /// It is gone; the command with this index of those after it.
+    PostStop(usize),
     /// It is there after all that; nothing more is tried.
     Stuck,
 }
@@ -242,6 +283,8 @@ pub enum StopCause {
     Shutdown,
     /// Its failure was reset.
     Reset,
+    /// A condition of its start is not met.
+    Condition,
 }
 
 /// Why a service has failed.
@@ -297,7 +340,7 @@ impl State {
     /// When something must happen if nothing else does.
     pub fn deadline(&self) -> Option<Moment> {
         match self {
-            Self::Starting(starting) => starting.deadline,
+            Self::Starting(starting) => starting.deadline(),
             Self::Running(running) => running.deadline(),
             Self::Reloading(reloading) => {
                 reloading.deadline.into_iter().chain(reloading.running.deadline()).min()
@@ -334,6 +377,36 @@ impl State {
         }
     }
 
+    /// Where its main process is.
+    pub const fn main(&self) -> Main {
+        match self {
+            Self::Starting(starting) => starting.main,
+            Self::Running(running) | Self::Reloading(Reloading { running, .. }) => running.main,
+            Self::Stopping(stopping) => stopping.main,
+            Self::Stopped(_)
+            | Self::Waiting
+            | Self::Backoff(_)
+            | Self::Exited(_)
+            | Self::Failed(_) => Main::Absent,
+        }
+    }
+
+    /// What its liveness probe has found out, if it is up, or on its way down because of that.
+    pub fn health(&self) -> Option<Health> {
+        match self {
+            Self::Running(running) | Self::Reloading(Reloading { running, .. }) => running.health,
+            Self::Stopping(stopping) => {
+                (stopping.ending == Some(Ending::Unhealthy)).then_some(Health::Unhealthy)
+            }
+            Self::Stopped(_)
+            | Self::Waiting
+            | Self::Starting(_)
+            | Self::Backoff(_)
+            | Self::Exited(_)
+            | Self::Failed(_) => None,
+        }
+    }
+
     /// Whether it has to be stopped before it is down: it is up, or has processes.
     pub const fn is_live(&self) -> bool {
         match self {
@@ -363,6 +436,15 @@ impl State {
     }
 }
 
+impl Starting {
+    /// When its time, or that of its watchdog, is over.
+    fn deadline(&self) -> Option<Moment> {
+        let armed = self.armed.map(|watchdog| watchdog.deadline);
+        let limit = self.deadline.filter(|_| self.phase != StartPhase::Exec);
+        armed.into_iter().chain(limit).min()
+    }
+}
+
 impl Running {
     /// When its watchdog or its time is over, whichever comes first.
     fn deadline(&self) -> Option<Moment> {
@@ -374,6 +456,7 @@ impl Running {
 impl Stopping {
     /// Whether a step of this kind ends now: everything that it waits for is gone.
     pub const fn is_gone(&self, main_only: bool) -> bool {
-        self.main.is_some() && (main_only || !self.remaining) && !self.control
+        let others = self.remaining && !main_only;
+        !self.main.is_alive() && !others && !self.control
     }
 }

@@ -3,8 +3,9 @@
 use crate::engine::Engine;
 use crate::exit::Ending;
 use crate::id::ServiceId;
+use crate::main_process::Main;
 use crate::moment::Moment;
-use crate::state::{FailReason, ReloadPhase, StartPhase, State, Step, StopCause};
+use crate::state::{FailReason, Health, ReloadPhase, StartPhase, State, Step, StopCause};
 
 /// The reason for a state, with what would end it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,12 @@ pub enum Why {
     /// Not up yet: waits for this.
     Starting(StartPhase),
     /// Up, as it should be.
-    Up,
+    Up {
+        /// Where its main process is.
+        main: Main,
+        /// What its liveness probe has found out, if it has one.
+        health: Option<Health>,
+    },
     /// Up, and to go down when these are gone.
     StopWaitsFor(Vec<ServiceId>),
     /// Reads its configuration again: waits for this.
@@ -56,7 +62,7 @@ impl Engine {
             State::Waiting => Why::WaitsFor(self.waits_for(id).collect()),
             state if state.is_up() && service.goes_down() => Why::StopWaitsFor(stop_waits_for()),
             State::Starting(starting) => Why::Starting(starting.phase),
-            State::Running(_) => Why::Up,
+            State::Running(running) => Why::Up { main: running.main, health: running.health },
             State::Reloading(reloading) => Why::Reloading(reloading.phase),
             State::Stopping(stopping) => {
                 Why::Stopping { step: stopping.step, ending: stopping.ending.clone() }
@@ -66,7 +72,9 @@ impl Engine {
                 until: backoff.until,
                 attempt: service.attempt,
             },
-            State::Exited(exited) if exited.held.is_some() => Why::Up,
+            State::Exited(exited) if exited.held.is_some() => {
+                Why::Up { main: Main::Gone(exited.exit), health: None }
+            }
             State::Exited(_) => Why::Ended,
             State::Failed(reason) => Why::Failed(reason.clone()),
         }

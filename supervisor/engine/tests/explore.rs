@@ -9,12 +9,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use supervisor_engine::{
-    Exit, Invocation, Kind, Manner, Moment, Notification, Process, ReloadHow, ReloadSpec, Report,
-    Request, ServiceId, ServiceSpec, State, Status, WatchdogMessage,
+    Exit, Invocation, Kind, Manner, Moment, Notification, Probe, Process, ReloadHow, ReloadSpec,
+    Report, Request, ServiceId, ServiceSpec, Signal, State, Status, WatchdogMessage,
 };
 
 use diagram::Diagram;
-use ledger::{Execution, Main};
+use ledger::{Execution, Main, Search};
 use observed::{Effects, Observed};
 use situation::fingerprint;
 
@@ -155,7 +155,10 @@ fn inputs(world: &Observed) -> Vec<Input> {
     for id in &ids {
         let spec = world.engine.service(*id).spec();
         if let Some(execution) = world.ledger.execution(*id) {
-            let news = news(execution, spec, world.now);
+            let mut news = news(execution, spec, world.now);
+            // What has ended has no main process that could be found.
+            let ended = world.engine.service(*id).state().status() == Status::Exited;
+            news.retain(|report| !ended || *report != Report::MainFound);
             inputs.extend(news.into_iter().map(|report| Input::Report(*id, report)));
         }
         inputs.extend(requests(*id, spec, ids.len()).into_iter().map(Input::Request));
@@ -233,6 +236,9 @@ fn news(execution: &Execution, spec: &ServiceSpec, now: Moment) -> Vec<Report> {
                     news.push(Report::Notified(answer));
                 }
             }
+            if execution.search == Search::Found {
+                news.push(Report::MainUnknown);
+            }
             if spec.watchdog.is_some() {
                 let alive = Some(WatchdogMessage::Alive);
                 news.push(Report::Notified(Notification { watchdog: alive, ..said_nothing() }));
@@ -240,17 +246,34 @@ fn news(execution: &Execution, spec: &ServiceSpec, now: Moment) -> Vec<Report> {
                 news.push(said(|message| message.restart_reset = true));
             }
         }
-        Main::Gone { others: true } => news.push(Report::Emptied),
-        Main::Gone { others: false } => {}
+        Main::Gone { others: true } => {
+            news.push(Report::Emptied);
+            if execution.search == Search::Open {
+                news.push(Report::MainUnknown);
+            }
+            if execution.search == Search::Open || execution.lives_on(spec) {
+                news.push(Report::MainFound);
+            }
+        }
+        Main::Absent { others: true } => news.push(Report::Emptied),
+        Main::Gone { others: false } | Main::Absent { others: false } => {}
     }
     if execution.control {
         for (code, remaining) in [(0, false), (0, true), (1, false), (1, true)] {
             news.push(ended(Process::Control, code, remaining));
         }
         news.push(Report::ControlFailed(error()));
+        if !spec.commands.condition.is_empty() {
+            let exit = Exit::Signal { signal: Signal::ABRT, core: false };
+            news.push(Report::Exited { process: Process::Control, exit, remaining: false });
+        }
     }
-    if execution.probe {
-        news.push(Report::ProbeSucceeded);
+    match execution.probe {
+        Some(Probe::Readiness) => news.push(Report::ProbeSucceeded(Probe::Readiness)),
+        Some(Probe::Liveness) => {
+            news.extend([Report::ProbeSucceeded(Probe::Liveness), Report::ProbeFailed]);
+        }
+        None => {}
     }
     news
 }
@@ -294,11 +317,13 @@ fn answer(world: &Observed, id: ServiceId, obedient: bool) -> Option<Report> {
     match execution.main {
         Main::Ordered => Some(Report::Spawned),
         Main::Alive if stopping && obedient => Some(ended(Process::Main, 0, false)),
-        Main::Gone { others: true } if stopping && obedient => Some(Report::Emptied),
-        Main::Alive | Main::Gone { .. } if execution.control && obedient => {
+        Main::Gone { others: true } | Main::Absent { others: true } if stopping && obedient => {
+            Some(Report::Emptied)
+        }
+        Main::Absent { .. } | Main::Alive | Main::Gone { .. } if execution.control && obedient => {
             Some(ended(Process::Control, 0, false))
         }
-        Main::Alive | Main::Gone { .. } => None,
+        Main::Absent { .. } | Main::Alive | Main::Gone { .. } => None,
     }
 }
 

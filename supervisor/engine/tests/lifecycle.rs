@@ -2,10 +2,16 @@
 
 #[path = "lifecycle/case.rs"]
 mod case;
+#[path = "lifecycle/commands.rs"]
+mod commands;
 #[path = "lifecycle/dependency.rs"]
 mod dependency;
 #[path = "lifecycle/explain.rs"]
 mod explain;
+#[path = "lifecycle/forking.rs"]
+mod forking;
+#[path = "lifecycle/health.rs"]
+mod health;
 #[path = "lifecycle/operation.rs"]
 mod operation;
 #[path = "lifecycle/reload.rs"]

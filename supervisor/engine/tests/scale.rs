@@ -69,15 +69,16 @@ fn carry_out(engine: &mut Engine, now: Moment) {
         while engine.poll_ended().is_some() {}
         let Some(action) = actions.pop_front() else { return };
         let report = match action.what {
-            ActionKind::Spawn => Report::Spawned,
+            ActionKind::Spawn(_) => Report::Spawned,
             ActionKind::Signal { signal, .. } => Report::Exited {
                 process: Process::Main,
                 exit: Exit::Signal { signal, core: false },
                 remaining: false,
             },
             ActionKind::Run(_)
-            | ActionKind::StartProbe
-            | ActionKind::StopProbe
+            | ActionKind::FindMain
+            | ActionKind::StartProbe(_)
+            | ActionKind::StopProbe(_)
             | ActionKind::Release => continue,
         };
         engine.report(action.invocation, report, now);

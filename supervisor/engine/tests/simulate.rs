@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Invocation, KILL_PATIENCE, Manner, ModeId, Moment, Report, Request, ServiceId, Signal,
+    Invocation, KILL_PATIENCE, Manner, ModeId, Moment, Probe, Report, Request, ServiceId, Signal,
 };
 
 use dice::Dice;
@@ -253,7 +253,7 @@ impl History {
             0 => Report::Spawned,
             1 => Report::Emptied,
             2 => Report::SpawnFailed(world::error()),
-            _ => Report::ProbeSucceeded,
+            _ => Report::ProbeSucceeded(Probe::Readiness),
         };
         self.observed.late_report(old, report)
     }

@@ -189,6 +189,7 @@ fn classic_verdict(verb: Verb, item: &Item) -> (Exit, Vec<&'static str>) {
         // It was not running, or it would be `Restarted`.
         ItemResult::Started if is_restart => (Exit::Ok, vec![NOT_RUNNING, "started"]),
         ItemResult::Started => (Exit::Ok, vec!["started"]),
+        ItemResult::Skipped => (Exit::Ok, vec!["skipped (its condition is not met)"]),
         ItemResult::AlreadyStarted => (Exit::Ok, vec!["ERROR (already started)"]),
         ItemResult::Stopped => (Exit::Ok, vec!["stopped"]),
         ItemResult::NotRunning => match verb {

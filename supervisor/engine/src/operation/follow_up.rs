@@ -6,7 +6,7 @@ use super::{Aim, Item, Outcome, Verb};
 use crate::engine::Engine;
 use crate::id::{OperationId, ServiceId};
 use crate::moment::Moment;
-use crate::state::{FailReason, State};
+use crate::state::{FailReason, State, StopCause};
 
 impl Engine {
     /// Registers an operation with the services that it waits for.
@@ -107,6 +107,7 @@ fn outcome(aim: Aim, state: &State) -> Option<Outcome> {
         Aim::Cycle { was_down: false } => match state {
             State::Stopping(_) => state.is_stuck().then_some(Outcome::Stuck),
             State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
+            State::Stopped(StopCause::Condition) => Some(Outcome::Skipped),
             State::Stopped(_) => Some(Outcome::Superseded),
             State::Waiting
             | State::Starting(_)
@@ -136,6 +137,7 @@ fn came_up(state: &State, up: Outcome) -> Option<Outcome> {
         State::Running(_) | State::Reloading(_) | State::Exited(_) => Some(up),
         State::Backoff(backoff) => Some(Outcome::Failed(FailReason::Ended(backoff.ending.clone()))),
         State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
+        State::Stopped(StopCause::Condition) => Some(Outcome::Skipped),
         State::Stopped(_) => Some(Outcome::Superseded),
         State::Stopping(_) => state.is_stuck().then_some(Outcome::Stuck),
         State::Waiting | State::Starting(_) => None,

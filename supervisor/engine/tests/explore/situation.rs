@@ -65,11 +65,12 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
     let shift = |at: Moment| shifted(at, now);
     let up =
         |up: Moment| Moment::new(Duration::from_secs(u64::from(now - up >= spec.restart.reset)));
-    let longest = spec.start_timeout.unwrap_or_default();
     let running = |running: &Running| Running {
         invocation: running.invocation.map(|_| Invocation(0)),
         started: Moment::default(),
         up: up(running.up),
+        main: running.main,
+        health: running.health,
         watchdog: running.watchdog.map(|mut watchdog| {
             watchdog.deadline = shift(watchdog.deadline);
             watchdog
@@ -79,10 +80,14 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
     match state {
         State::Starting(starting) => State::Starting(Starting {
             invocation: Invocation(0),
-            since: Moment::new((now - starting.since).min(longest)),
-            deadline: starting.deadline.map(shift),
-            watchdog: starting.watchdog,
-            phase: starting.phase,
+            since: Moment::default(),
+            // While a process is being started it may pass.
+            deadline: starting.deadline.map(|at| shift(at.max(now))),
+            armed: starting.armed.map(|mut watchdog| {
+                watchdog.deadline = shift(watchdog.deadline);
+                watchdog
+            }),
+            ..starting.clone()
         }),
         State::Running(now) => State::Running(running(now)),
         State::Reloading(reloading) => State::Reloading(Reloading {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Dependency, DependencyKind, KillMode, Kind, ModeId, ReloadHow, ReloadSpec, RestartPolicy,
-    ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
+    Dependency, DependencyKind, ExitType, Failure, KillMode, Kind, ModeId, ReloadHow, ReloadSpec,
+    RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -122,6 +122,91 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
                 spec.stop.steps = vec![StopStep { wait: false, ..command(0) }];
             }),
         ),
+        (
+            "condition, pre-start, post-stop",
+            spec(Kind::Simple, |spec| {
+                spec.commands.condition = vec![Failure::Counts];
+                spec.commands.pre_start = vec![Failure::Counts];
+                spec.commands.post_stop = vec![Failure::Counts];
+            }),
+        ),
+        (
+            "two of each that may fail, mixed",
+            spec(Kind::Simple, |spec| {
+                spec.stop.kill_mode = KillMode::Mixed;
+                spec.commands.condition = vec![Failure::IsIgnored];
+                spec.commands.post_start = vec![Failure::IsIgnored, Failure::Counts];
+                spec.commands.post_stop = vec![Failure::IsIgnored, Failure::Counts];
+            }),
+        ),
+        (
+            "watchdog, post-start, settling",
+            spec(Kind::Notify, |spec| {
+                let (timeout, abort_timeout) = (3 * SECOND, Some(SECOND));
+                let signal = Signal::ABRT;
+                spec.watchdog = Some(WatchdogSpec { timeout, signal, abort_timeout });
+                spec.settle_time = SECOND;
+                spec.commands.post_start = vec![Failure::Counts];
+            }),
+        ),
+        (
+            "draining, stop command",
+            spec(Kind::Simple, |spec| {
+                spec.stop.drain = SECOND;
+                spec.stop.steps.insert(0, command(0));
+            }),
+        ),
+        (
+            "two commands, post-start, post-stop",
+            spec(Kind::Oneshot, |spec| {
+                spec.commands.main = vec![Failure::IsIgnored, Failure::Counts];
+                spec.commands.post_start = vec![Failure::Counts];
+                spec.commands.post_stop = vec![Failure::Counts];
+            }),
+        ),
+        ("forking", spec(Kind::Forking, |_| {})),
+        (
+            "forking, post-start, settling, mixed, stop command",
+            spec(Kind::Forking, |spec| {
+                spec.settle_time = 2 * SECOND;
+                spec.stop.kill_mode = KillMode::Mixed;
+                spec.commands.post_start = vec![Failure::Counts];
+                spec.stop.steps.insert(0, command(0));
+            }),
+        ),
+        (
+            "forking, probed, process, reload signal",
+            spec(Kind::Forking, |spec| {
+                spec.probed = true;
+                spec.stop.kill_mode = KillMode::Process;
+                spec.reload = reload(ReloadHow::Signal(Signal::HUP));
+            }),
+        ),
+        (
+            "to the last process, post-start, settling",
+            spec(Kind::Notify, |spec| {
+                spec.exit_type = ExitType::All;
+                spec.settle_time = 2 * SECOND;
+                spec.commands.post_start = vec![Failure::IsIgnored];
+            }),
+        ),
+        (
+            "to the last process, remaining, liveness",
+            spec(Kind::Simple, |spec| {
+                spec.exit_type = ExitType::All;
+                spec.remain_after_exit = true;
+                spec.liveness = true;
+                spec.reload = reload(ReloadHow::Command);
+            }),
+        ),
+        (
+            "liveness, reload command, stop command",
+            spec(Kind::Simple, |spec| {
+                spec.liveness = true;
+                spec.reload = reload(ReloadHow::Command);
+                spec.stop.steps.insert(0, command(0));
+            }),
+        ),
         ("oneshot", spec(Kind::Oneshot, |spec| spec.stop.steps.insert(0, command(0)))),
         ("passing oneshot", spec(Kind::Oneshot, |spec| spec.remain_after_exit = false)),
     ];
@@ -149,6 +234,15 @@ pub(crate) fn pairs() -> Vec<(String, Vec<ServiceSpec>)> {
     let mut one = spec(Kind::Notify, |spec| spec.reload = reload(ReloadHow::Signal(Signal::HUP)));
     one.reload_propagates_to = vec![ServiceId(0)];
     pairs.push(("reloaded with each other".to_owned(), vec![other, one]));
+    for kind in [Requires, BindsTo] {
+        let other = spec(Kind::Simple, |spec| {
+            spec.restart.policy = RestartPolicy::Always;
+            spec.commands.condition = vec![Failure::Counts];
+            spec.commands.post_stop = vec![Failure::Counts];
+        });
+        let one = depends(spec(Kind::Simple, |_| {}), kind, 0, true);
+        pairs.push((format!("{kind:?} on a condition"), vec![other, one]));
+    }
     pairs
 }
 

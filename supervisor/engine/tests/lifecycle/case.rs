@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Action, ActionKind, ControlCommand, Dependency, DependencyKind, Engine, Exit, Invocation, Kind,
-    Manner, Moment, Notification, OperationId, Outcome, Process, Report, Request, ServiceId,
+    Manner, Moment, Notification, OperationId, Outcome, Probe, Process, Report, Request, ServiceId,
     ServiceSpec, Signal, SpawnError, State, Status, StopHow, StopStep, Transition, Whom,
 };
 
@@ -33,6 +33,10 @@ pub(crate) fn simple(name: &str) -> Spec {
 
 pub(crate) fn notify(name: &str) -> Spec {
     service(name, Kind::Notify)
+}
+
+pub(crate) fn forking(name: &str) -> Spec {
+    service(name, Kind::Forking)
 }
 
 pub(crate) fn oneshot(name: &str) -> Spec {
@@ -242,9 +246,18 @@ impl Case {
         match spec.kind {
             Kind::Notify => self.says(name, "READY"),
             Kind::Oneshot => self.exits(name, 0),
-            Kind::Simple if spec.probed => self.report(name, Report::ProbeSucceeded),
+            Kind::Forking => {
+                self.exits_leaving_others(name, 0);
+                self.report(name, Report::MainFound);
+            }
+            Kind::Simple if spec.probed => self.probe_succeeds(name),
             Kind::Simple | Kind::Target => {}
         }
+    }
+
+    /// The readiness probe.
+    pub(crate) fn probe_succeeds(&mut self, name: &str) {
+        self.report(name, Report::ProbeSucceeded(Probe::Readiness));
     }
 
     /// The main process exits, and nothing is left.
@@ -274,6 +287,10 @@ impl Case {
 
     pub(crate) fn command_is_killed(&mut self, name: &str) {
         self.command_ends(name, Exit::Signal { signal: Signal::KILL, core: false }, false);
+    }
+
+    pub(crate) fn command_dies(&mut self, name: &str, signal: Signal) {
+        self.command_ends(name, Exit::Signal { signal, core: false }, false);
     }
 
     fn command_ends(&mut self, name: &str, exit: Exit, remaining: bool) {
@@ -373,9 +390,7 @@ impl Case {
 
     fn take_all(&mut self) {
         while let Some(action) = self.engine.poll_action() {
-            if action.what == ActionKind::Spawn {
-                self.latest[action.service.index()] = Some(action.invocation);
-            }
+            self.latest[action.service.index()] = Some(action.invocation);
             let word = self.word(action);
             self.done.push(word);
         }
@@ -386,16 +401,26 @@ impl Case {
     fn word(&self, action: Action) -> String {
         let name = &self.engine.service(action.service).spec().name;
         match action.what {
-            ActionKind::Spawn => format!("{name} spawn"),
+            ActionKind::Spawn(0) => format!("{name} spawn"),
+            ActionKind::Spawn(index) => format!("{name} spawn {index}"),
             ActionKind::Run(ControlCommand::Stop(index)) => format!("{name} stop-command {index}"),
             ActionKind::Run(ControlCommand::Reload) => format!("{name} reload-command"),
+            ActionKind::Run(
+                command @ (ControlCommand::Condition(_)
+                | ControlCommand::PreStart(_)
+                | ControlCommand::PostStart(_)
+                | ControlCommand::PostStop(_)),
+            ) => format!("{name} {command}"),
             ActionKind::Signal { signal, whom: Whom::Main } => format!("{name} {signal} main"),
             ActionKind::Signal { signal, whom: Whom::Control } => {
                 format!("{name} {signal} command")
             }
             ActionKind::Signal { signal, whom: Whom::All } => format!("{name} {signal} all"),
-            ActionKind::StartProbe => format!("{name} start-probe"),
-            ActionKind::StopProbe => format!("{name} stop-probe"),
+            ActionKind::FindMain => format!("{name} find-main"),
+            ActionKind::StartProbe(Probe::Readiness) => format!("{name} start-probe"),
+            ActionKind::StopProbe(Probe::Readiness) => format!("{name} stop-probe"),
+            ActionKind::StartProbe(Probe::Liveness) => format!("{name} start-liveness-probe"),
+            ActionKind::StopProbe(Probe::Liveness) => format!("{name} stop-liveness-probe"),
             ActionKind::Release => format!("{name} release"),
         }
     }

@@ -1,7 +1,7 @@
 //! Plans say what then happens; reasons say what a service waits for.
 
 use supervisor_engine::{
-    Ending, Exit, FailReason, Plan, PlanKind, ReloadPhase, RestartPolicy, ServiceId, Signal,
+    Ending, Exit, FailReason, Main, Plan, PlanKind, ReloadPhase, RestartPolicy, ServiceId, Signal,
     StartPhase, Status, Step, StopCause, StopHow, Why,
 };
 
@@ -196,7 +196,7 @@ fn every_state_has_its_reason() {
     assert_eq!(case.engine.why(db), Why::Starting(StartPhase::Ready));
     case.says("db", "READY");
     case.spawned("web");
-    assert_eq!(case.engine.why(db), Why::Up);
+    assert_eq!(case.engine.why(db), Why::Up { main: Main::Alive, health: None });
     case.says("db", "RELOADING");
     assert_eq!(case.engine.why(db), Why::Reloading(ReloadPhase::Announced));
     case.stop("db");

@@ -51,7 +51,9 @@ impl Wishes {
             let fine = if self.0[id.index()] {
                 match state {
                     State::Stopped(cause) => match cause {
-                        StopCause::StoppedWith(_) | StopCause::BoundTo(_) => true,
+                        StopCause::StoppedWith(_)
+                        | StopCause::BoundTo(_)
+                        | StopCause::Condition => true,
                         StopCause::NeverStarted
                         | StopCause::Requested
                         | StopCause::Shutdown

@@ -5,10 +5,15 @@
 //! with the rule as its text.
 
 use supervisor_engine::{
-    Action, ActionKind, Cause, DependencyKind, Engine, Exit, Goal, Invocation, KillMode, Kind,
-    Manner, Moment, Process, ReloadHow, Report, Request, ServiceId, ServiceSpec, Signal, State,
-    Status, StopCause, Transition, Whom,
+    Action, ActionKind, Cause, ControlCommand, DependencyKind, Engine, ExitType, Goal, Invocation,
+    KillMode, Kind, Manner, Moment, Probe, Process, ReloadHow, Report, Request, ServiceId,
+    ServiceSpec, Signal, State, Status, StopCause, Transition, Whom,
 };
+
+#[path = "progress.rs"]
+pub(crate) mod progress;
+
+use progress::Progress;
 
 /// The books about all services.
 #[derive(Clone, Debug)]
@@ -44,6 +49,10 @@ pub(crate) struct Account {
     stuck: bool,
     /// Starts since it was last named in a request that forgives, as the start limit counts them.
     pub(crate) starts: u32,
+    /// Whether the live invocation, or the last one, is not to be started.
+    unmet: bool,
+    /// When the live invocation began.
+    begun: Moment,
     /// Whether the live invocation was sent `KILL`.
     killed: bool,
     /// Automatic restarts since it was last told, by a request or by itself, to count anew.
@@ -71,21 +80,53 @@ pub(crate) struct Execution {
     pub(crate) main: Main,
     /// Whether a control process runs.
     pub(crate) control: bool,
-    /// Whether a probe runs.
-    pub(crate) probe: bool,
+    /// The probe that runs.
+    pub(crate) probe: Option<Probe>,
+    /// Whether its liveness probe has failed.
+    unhealthy: bool,
+    /// How far it is known which process is the main one.
+    pub(crate) search: Search,
     /// Whether it has done what its kind counts as being up.
     pub(crate) proven: bool,
+    /// How far its commands are.
+    pub(crate) progress: Progress,
+}
+
+/// The search for the main process of a service that forks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Search {
+    /// It has not been asked for.
+    Never,
+    /// Somebody searches.
+    Open,
+    /// Found.
+    Found,
+    /// Nobody knows.
+    Failed,
 }
 
 /// The main process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Main {
+    /// What comes before it has to end first.
+    Absent {
+        /// Whether others are there.
+        others: bool,
+    },
     Ordered,
     Alive,
     Gone {
         /// Whether others are left.
         others: bool,
     },
+}
+
+impl Execution {
+    /// Whether it may be up although its main process is not there: others are.
+    pub(crate) fn lives_on(&self, spec: &ServiceSpec) -> bool {
+        let without = spec.exit_type == ExitType::All || self.search == Search::Failed;
+        without && self.main == Main::Gone { others: true }
+    }
 }
 
 pub(crate) type Verdict = Result<(), String>;
@@ -98,6 +139,8 @@ impl Ledger {
             up: false,
             stuck: false,
             starts: 0,
+            unmet: false,
+            begun: Moment::default(),
             killed: false,
             restarts: 0,
             may_count_anew: false,
@@ -171,6 +214,7 @@ impl Ledger {
         let account = &mut self.accounts[id.index()];
         let Some(now) = &mut account.execution else { return };
         let was_proven = now.proven;
+        let starts = account.status == Status::Starting;
         match report {
             Report::Spawned => {
                 now.main = Main::Alive;
@@ -178,16 +222,32 @@ impl Ledger {
             }
             Report::Exited { process: Process::Main, exit, remaining } => {
                 now.main = Main::Gone { others: *remaining };
-                now.proven |= spec.kind == Kind::Oneshot && *exit == Exit::Code(0);
+                now.progress.main_ended(*exit, spec);
+                now.proven |= now.progress.has_done_all(spec);
             }
-            Report::Exited { process: Process::Control, remaining, .. } => {
+            Report::Exited { process: Process::Control, exit, remaining } => {
                 now.control = false;
-                if let Main::Gone { others } = &mut now.main {
+                now.progress.command_ended(Some(*exit), spec, starts);
+                if now.progress.is_unmet() && !account.unmet {
+                    account.unmet = true;
+                    account.starts = account.starts.saturating_sub(1);
+                }
+                if let Main::Gone { others } | Main::Absent { others } = &mut now.main {
                     *others = *remaining;
                 }
             }
-            Report::ControlFailed(_) => now.control = false,
-            Report::SpawnFailed(_) | Report::Emptied => now.main = Main::Gone { others: false },
+            Report::ControlFailed(_) => {
+                now.control = false;
+                now.progress.command_ended(None, spec, starts);
+            }
+            Report::SpawnFailed(_) => {
+                now.progress.failed = true;
+                now.main = Main::Gone { others: now.progress.left_before_main };
+            }
+            Report::Emptied => match &mut now.main {
+                Main::Gone { others } | Main::Absent { others } => *others = false,
+                Main::Ordered | Main::Alive => now.progress.left_before_main = false,
+            },
             Report::Notified(message) => {
                 account.extended |= message.extend.is_some();
                 if message.restart_reset && account.status == Status::Running {
@@ -197,9 +257,20 @@ impl Ledger {
                     message.restart_reset && account.status == Status::Stopping;
                 now.proven |= message.ready && !message.stopping && spec.kind == Kind::Notify;
             }
-            Report::ProbeSucceeded => {
-                now.proven |= now.probe;
-                now.probe = false;
+            Report::ProbeSucceeded(probe) => {
+                if *probe == Probe::Readiness {
+                    now.proven |= now.probe == Some(Probe::Readiness);
+                    now.probe = None;
+                }
+            }
+            Report::ProbeFailed => (now.probe, now.unhealthy) = (None, true),
+            Report::MainFound => {
+                now.proven |= now.search == Search::Open && !spec.probed;
+                (now.main, now.search) = (Main::Alive, Search::Found);
+            }
+            Report::MainUnknown => {
+                now.proven |= now.search == Search::Open && !spec.probed;
+                (now.main, now.search) = (Main::Gone { others: true }, Search::Failed);
             }
         }
         if now.proven && !was_proven {
@@ -213,39 +284,63 @@ impl Ledger {
         let forced =
             by_hand || self.overdue || matches!(goal, Goal::Down { manner: Manner::Force, .. });
         let account = &mut self.accounts[action.service.index()];
-        if action.what == ActionKind::Spawn {
-            rule(account.execution.is_none(), "a service has one live invocation at most")?;
+        if account.execution.is_none() && begins(action.what) {
             rule(action.invocation > self.highest, "no invocation is used twice")?;
             self.highest = action.invocation;
             account.starts += 1;
+            account.unmet = false;
             account.killed = false;
             account.finished = false;
             account.extended = false;
             account.execution = Some(Execution {
                 invocation: action.invocation,
-                main: Main::Ordered,
+                main: Main::Absent { others: false },
                 control: false,
-                probe: false,
+                probe: None,
+                unhealthy: false,
+                search: Search::Never,
                 proven: false,
+                progress: Progress::default(),
             });
-            return Ok(());
         }
         let live = account.execution.as_mut().filter(|now| now.invocation == action.invocation);
         let Some(now) = live else {
             return Err(format!("every action is about the live invocation: {action:?}"));
         };
         match action.what {
-            ActionKind::Spawn => Ok(()),
-            ActionKind::Run(_) => {
+            ActionKind::Spawn(index) => {
+                let (Main::Absent { others } | Main::Gone { others }) = now.main else {
+                    return Err("a service has one main process at a time".to_owned());
+                };
+                rule(!now.control, "no main process beside a command that comes before it")?;
+                now.progress.may_spawn(index, spec)?;
+                now.progress.left_before_main = others;
+                now.main = Main::Ordered;
+                Ok(())
+            }
+            ActionKind::Run(command) => {
                 rule(!now.control, "one control process at a time")?;
+                rule(now.main != Main::Ordered, "no command before the process is there")?;
+                let gone = match now.main {
+                    Main::Absent { others } | Main::Gone { others } => {
+                        !others || spec.stop.kill_mode == KillMode::Process
+                    }
+                    Main::Ordered | Main::Alive => false,
+                };
+                let after = matches!(command, ControlCommand::PostStop(_));
+                let first = command == ControlCommand::PostStop(0);
+                rule(!first || gone, "post-stop runs when all is gone")?;
+                rule(!after || !forced, "no post-stop where all is to be gone at once")?;
+                now.progress.may_run(command, now.proven, spec)?;
                 now.control = true;
-                rule(now.main != Main::Ordered, "no command before the process is there")
+                Ok(())
             }
             ActionKind::Signal { signal, whom } => {
                 let kills = signal == Signal::KILL && whom != Whom::Control;
                 account.killed |= kills;
                 account.finished |= spec.stop.final_signal.is_none_or(|last| last == signal);
-                rule(!kills || account.finished || forced, "the final signal comes before KILL")?;
+                let in_turn = account.finished || forced || now.progress.is_after();
+                rule(!kills || in_turn, "the final signal comes before KILL")?;
                 let reload = spec.reload.map(|reload| reload.how);
                 let reloads = whom == Whom::Main
                     && [ReloadHow::Signal(signal), ReloadHow::Handshake(signal)]
@@ -260,24 +355,36 @@ impl Ledger {
                 )?;
                 rule(now.main != Main::Ordered, "no signal before the process is there")
             }
-            ActionKind::StartProbe => {
-                rule(!now.probe, "one probe at a time")?;
-                now.probe = true;
+            ActionKind::FindMain => {
+                rule(spec.kind == Kind::Forking, "only what forks has a main process to be found")?;
+                rule(now.search == Search::Never, "the main process is searched for once")?;
+                let left = now.main == Main::Gone { others: true };
+                rule(left, "the main process is searched for among what is left")?;
+                now.search = Search::Open;
                 Ok(())
             }
-            ActionKind::StopProbe => {
-                rule(now.probe, "a probe that is stopped was running")?;
-                now.probe = false;
+            ActionKind::StartProbe(probe) => {
+                rule(now.probe.is_none(), "one probe at a time")?;
+                let early = probe == Probe::Readiness;
+                rule(early != now.proven, "readiness is probed before, liveness after it is up")?;
+                now.probe = Some(probe);
+                Ok(())
+            }
+            ActionKind::StopProbe(probe) => {
+                rule(now.probe == Some(probe), "a probe that is stopped was running")?;
+                now.probe = None;
                 Ok(())
             }
             ActionKind::Release => {
-                let Main::Gone { others } = now.main else {
+                let (Main::Gone { others } | Main::Absent { others }) = now.main else {
                     return Err("released when main is gone".to_owned());
                 };
                 rule(!now.control, "released when the control process is gone")?;
-                rule(!now.probe, "released when the probe was stopped")?;
+                rule(now.probe.is_none(), "released when the probe was stopped")?;
                 let leaves = spec.stop.kill_mode == KillMode::Process;
                 rule(!others || leaves, "released when all processes are gone")?;
+                let due = !spec.commands.post_stop.is_empty() && !account.stuck && !forced;
+                rule(!due || now.progress.is_after(), "post-stop runs in each invocation")?;
                 account.execution = None;
                 Ok(())
             }
@@ -307,10 +414,19 @@ impl Ledger {
         if change.from == Status::Starting && change.to == Status::Running {
             let settled = change.at - account.proven >= spec.settle_time;
             rule(settled, "nothing is up before its settle time is over")?;
+            let followed = account.execution.is_none_or(|now| now.progress.has_followed(spec));
+            rule(followed, "nothing is up before its post-start commands are done")?;
             account.risen = change.at;
         }
         if change.cause == Cause::Restart {
             account.restarts += 1;
+        }
+        if change.ended.is_some() && account.unmet {
+            let rests = matches!(change.to, Status::Stopped | Status::Waiting);
+            rule(rests, "what is not to be started has not failed")?;
+        }
+        if change.from == Status::Waiting && change.to == Status::Starting {
+            account.begun = change.at;
         }
         account.status = change.to;
         account.up = match change.to {
@@ -341,8 +457,10 @@ impl Ledger {
     fn check_start(&self, id: ServiceId, engine: &Engine) -> Verdict {
         for on in engine.graph().predecessors(id) {
             let account = &self.accounts[on.index()];
-            let done = engine.service(*on).spec().kind == Kind::Oneshot
-                && account.status == Status::Exited;
+            let service = engine.service(*on);
+            let skipped = matches!(service.state(), State::Stopped(StopCause::Condition));
+            let done =
+                skipped || service.spec().kind == Kind::Oneshot && account.status == Status::Exited;
             rule(
                 !needs(engine, id, *on) || account.up || done,
                 "nothing starts before what it requires is up",
@@ -438,11 +556,24 @@ impl Ledger {
             }
             if let (State::Running(_) | State::Reloading(_), Some(now)) = (state, account.execution)
             {
-                rule(now.main == Main::Alive, "what runs has a main process")?;
+                let lives = now.main == Main::Alive || now.lives_on(service.spec());
+                rule(lives, "what runs has a main process, or others that may be without")?;
+                rule(!now.unhealthy, "what does not answer any more is stopped")?;
+                let watched = now.probe == Some(Probe::Liveness);
+                rule(watched == service.spec().liveness, "what is up is watched, if it should be")?;
                 rule(now.proven, "up is what has shown it")?;
                 let longest = service.spec().runtime_max.filter(|_| !account.extended);
                 let expires = longest.map(|longest| account.risen + longest);
                 rule(expires.is_none_or(|at| at > time), "nothing is up for longer than it may")?;
+            }
+            if let Some(now) = account.execution
+                && account.status == Status::Starting
+                && now.main != Main::Ordered
+                && !(now.proven && now.progress.has_followed(service.spec()))
+            {
+                let longest = service.spec().start_timeout.filter(|_| !account.extended);
+                let limit = longest.map(|longest| account.begun + longest);
+                rule(limit.is_none_or(|at| at > time), "no start takes longer than it may")?;
             }
             let may_kill = service.spec().stop.send_sigkill;
             rule(!account.stuck || account.killed || !may_kill, "stuck is what survived KILL")?;
@@ -483,6 +614,15 @@ fn needs(engine: &Engine, id: ServiceId, on: ServiceId) -> bool {
         };
         dependency.on == on && dependency.ordered && requires
     })
+}
+
+/// Whether an invocation can begin with this.
+const fn begins(what: ActionKind) -> bool {
+    matches!(
+        what,
+        ActionKind::Spawn(0)
+            | ActionKind::Run(ControlCommand::Condition(0) | ControlCommand::PreStart(0))
+    )
 }
 
 fn rule(holds: bool, text: &str) -> Verdict {
