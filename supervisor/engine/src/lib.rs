@@ -19,6 +19,7 @@
 //!
 //! - a service never has two live invocations;
 //! - nothing starts before what it requires is up;
+//! - two services that conflict never live at the same time;
 //! - nothing is stopped by request before what goes down with it and is ordered after it is gone;
 //! - every signal goes to the live invocation;
 //! - every operation ends, and with finite timeouts every stop does;
@@ -30,7 +31,9 @@
 //!
 //! Where to find what: [`State`] is what a service is doing; `goals` turns requests into starts and
 //! stops; `lifecycle` is the way up; `stopping` the way down; `restart` what follows an end by
-//! itself; `standing` what neighbours wait for; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
+//! itself; `standing` what neighbours wait for; `conflict` who may be up together;
+//! `upholding` and `trigger` who is started because of what became of others; [`Operation`] what a
+//! request has come to; [`Why`] and [`Plan`] explain.
 //!
 //! ```
 //! use std::time::Duration;
@@ -47,6 +50,7 @@
 //! ```
 
 mod action;
+mod conflict;
 mod engine;
 mod exit;
 mod goals;
@@ -66,6 +70,8 @@ mod standing;
 mod state;
 mod stopping;
 mod transition;
+mod trigger;
+mod upholding;
 mod why;
 
 pub use action::{Action, ActionKind, ControlCommand, Whom};
@@ -80,8 +86,8 @@ pub use plan::{Plan, PlanKind, PlanStep};
 pub use service::{Goal, Service};
 pub use signal::Signal;
 pub use spec::{
-    Dependency, DependencyKind, KillMode, Kind, ReloadHow, ReloadSpec, RestartPolicy, RestartSpec,
-    ServiceSpec, StopHow, StopSpec, StopStep, WatchdogSpec,
+    Dependency, DependencyKind, KillMode, Kind, ReloadHow, ReloadSpec, RestartMode, RestartPolicy,
+    RestartSpec, ServiceSpec, StopHow, StopSpec, StopStep, Until, WatchdogSpec,
 };
 pub use state::{
     Backoff, Exited, FailReason, Held, PhaseEnd, ReloadPhase, Reloading, Running, StartPhase,
@@ -89,4 +95,5 @@ pub use state::{
 };
 pub use stopping::KILL_PATIENCE;
 pub use transition::{Cause, Run, Transition};
+pub use trigger::Trigger;
 pub use why::Why;

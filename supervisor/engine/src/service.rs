@@ -6,9 +6,10 @@ use crate::exit::Exit;
 use crate::id::OperationId;
 use crate::input::Manner;
 use crate::moment::Moment;
-use crate::spec::{KillMode, ServiceSpec, StopHow};
+use crate::spec::{KillMode, RestartMode, ServiceSpec, StopHow};
 use crate::standing::Tally;
-use crate::state::{State, Step, StopCause};
+use crate::state::{Backoff, FailReason, State, Step, StopCause};
+use crate::trigger::Trigger;
 
 /// A service as the engine knows it. Read-only for everybody else.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Service {
     pub(crate) operations: Vec<OperationId>,
     /// The neighbours that it has to wait for.
     pub(crate) tally: Tally,
+    /// What its present start is due to, if that is the end of another service.
+    pub(crate) trigger: Option<Trigger>,
 }
 
 /// What is wanted of a service.
@@ -61,6 +64,7 @@ impl Service {
             last_exit: None,
             operations: Vec::new(),
             tally,
+            trigger: None,
         }
     }
 
@@ -97,6 +101,18 @@ impl Service {
     /// How its last main process ended, and when.
     pub const fn last_exit(&self) -> Option<(Exit, Moment)> {
         self.last_exit
+    }
+
+    /// The end of another service that its present or last start is due to.
+    pub const fn trigger(&self) -> Option<&Trigger> {
+        self.trigger.as_ref()
+    }
+
+    /// Whether it is being restarted in a way that its dependents are not to see.
+    pub(crate) fn restarts_unseen(&self) -> bool {
+        let ended =
+            matches!(&self.state, State::Backoff(Backoff { reason: FailReason::Ended(_), .. }));
+        ended && self.spec.restart.mode == RestartMode::Direct
     }
 
     /// Whether it is to go down, for good or to come up again.
@@ -149,6 +165,7 @@ impl Service {
 
     /// Forgets what earlier failures led to.
     pub(crate) fn forgive(&mut self) {
+        self.trigger = None;
         self.attempt = 0;
         self.starts.clear();
     }
