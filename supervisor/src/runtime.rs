@@ -8,6 +8,7 @@
 
 mod calls;
 mod fd_store;
+mod monitor;
 mod names;
 mod notices;
 mod perform;

@@ -152,10 +152,10 @@ impl Engine {
             return self.begin(Verb::Restart, items, now);
         }
         let mut to_start = Vec::new();
-        let denied = self.choose(named, &[]).denied;
+        let chosen = self.select(named, &[], now);
         for (id, cause) in self.with_dependents(named, no_dependents) {
             let named = cause == StopCause::Requested;
-            if let Some(rival) = denied.get(&id).filter(|_| named) {
+            if let Some(rival) = chosen.denied.get(&id).filter(|_| named) {
                 items.push(done(id, Outcome::ConflictsWith(*rival)));
                 continue;
             }
@@ -180,11 +180,9 @@ impl Engine {
                 self.set_goal(id, Goal::Cycle);
             }
         }
-        let named: Vec<ServiceId> =
-            items.iter().filter(|item| item.named).map(|item| item.service).collect();
         self.want_up(&to_start, &mut items, now);
         // What is restarted needs what it requires, also if that is down or on its way there.
-        let mut needed = self.select(&named, &[], now).up;
+        let mut needed = chosen.up;
         needed.retain(|id| {
             let service = self.get(*id);
             service.state.is_at_rest() || matches!(service.goal, Goal::Down { .. })

@@ -71,6 +71,7 @@ impl Runtime {
         }
         let mut environment = vec![("INVOCATION_ID", self.invocation_id(invocation))];
         environment.extend(self.notify_variables(id, access != NotifyAccess::None));
+        environment.extend(self.monitor_variables(id));
         let mut own_pid = Vec::new();
         if let Some(watchdog) = self.config(id).spec.watchdog {
             own_pid.push("WATCHDOG_PID");
@@ -246,7 +247,7 @@ impl Runtime {
     }
 
     /// 32 hexadecimal digits that no other invocation has, as `INVOCATION_ID` of `systemd.exec(5)`.
-    fn invocation_id(&self, invocation: Invocation) -> String {
+    pub(crate) fn invocation_id(&self, invocation: Invocation) -> String {
         format!("{}{:016x}", self.boot_id, invocation.0)
     }
 

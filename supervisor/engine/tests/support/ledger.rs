@@ -307,7 +307,7 @@ impl Ledger {
         }
         let stops = matches!(change.cause, Cause::Stop(_) | Cause::Cycle)
             && self.accounts[id.index()].is_live()
-            && change.from != Status::Stopping
+            && !matches!(change.from, Status::Stopping | Status::Waiting | Status::Backoff)
             // One that ended by itself meanwhile was not stopped.
             && (change.ended.is_none() || change.from == Status::Exited);
         if stops && !self.overdue {
