@@ -119,8 +119,7 @@ impl Engine {
         for id in &chosen.up {
             for rival in self.graph.rivals(*id).iter().filter(|rival| self.is_wanted(**rival)) {
                 for (other, cause) in self.with_dependents(&[*rival], false) {
-                    let cause =
-                        if other == *rival { StopCause::ConflictsWith(*id) } else { cause };
+                    let cause = if other == *rival { StopCause::ConflictsWith(*id) } else { cause };
                     if self.is_wanted(other) && !chosen.up.contains(&other) {
                         ousted.entry(other).or_insert(cause);
                     }

@@ -52,8 +52,11 @@ fn boots_and_shuts_down(name: &str, requires: impl Fn(u32) -> Vec<u32>) {
 fn specs(requires: impl Fn(u32) -> Vec<u32>) -> Vec<ServiceSpec> {
     let specs = (0..COUNT).map(|id| {
         let mut spec = ServiceSpec::new(format!("service-{id}"), Kind::Simple);
-        let dependency =
-            |on| Dependency { kind: DependencyKind::Requires, on: ServiceId(on), until: Some(Until::Ready) };
+        let dependency = |on| Dependency {
+            kind: DependencyKind::Requires,
+            on: ServiceId(on),
+            until: Some(Until::Ready),
+        };
         spec.dependencies = requires(id).into_iter().map(dependency).collect();
         spec
     });

@@ -215,8 +215,8 @@ pub(crate) fn triples() -> Vec<(String, Vec<ServiceSpec>)> {
         ("conflict", conflict),
         ("upheld", upheld),
     ]
-        .map(|(name, specs)| (name.to_owned(), specs))
-        .into()
+    .map(|(name, specs)| (name.to_owned(), specs))
+    .into()
 }
 
 /// Delays that do not grow and times that are short keep the number of situations small.

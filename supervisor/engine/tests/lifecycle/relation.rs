@@ -23,7 +23,8 @@ fn at_most(spec: Spec, burst: u32) -> Spec {
 #[test]
 fn a_start_stops_what_it_conflicts_with_first_whoever_says_so() {
     for (started, stopped) in [("new", "old"), ("old", "new")] {
-        let specs = || [simple("new").conflicts("old"), simple("old"), simple("ui").requires("old")];
+        let specs =
+            || [simple("new").conflicts("old"), simple("old"), simple("ui").requires("old")];
         let mut case = Case::of(specs());
         case.start(stopped);
         case.spawned(stopped);
@@ -112,7 +113,8 @@ fn what_is_required_ousts_its_rivals_and_what_is_merely_wanted_yields_to_them() 
 
 #[test]
 fn a_start_fails_when_what_it_conflicts_with_cannot_be_ended() {
-    let mut case = Case::up([simple("new").conflicts("old").with(|s| s.enabled = false), simple("old")]);
+    let mut case =
+        Case::up([simple("new").conflicts("old").with(|s| s.enabled = false), simple("old")]);
     let start = case.start("new");
     case.after(secs(10));
     case.is("new", Status::Waiting);
@@ -122,10 +124,15 @@ fn a_start_fails_when_what_it_conflicts_with_cannot_be_ended() {
 
 #[test]
 fn a_plan_shows_who_has_to_go() {
-    let case = Case::up([simple("new").conflicts("old").with(|s| s.enabled = false), simple("old")]);
+    let case =
+        Case::up([simple("new").conflicts("old").with(|s| s.enabled = false), simple("old")]);
     let plan = case.engine.plan_start(&case.ids("new"));
-    let steps: Vec<_> =
-        plan.waves.iter().flatten().map(|step| (step.service, step.what, step.because_of)).collect();
+    let steps: Vec<_> = plan
+        .waves
+        .iter()
+        .flatten()
+        .map(|step| (step.service, step.what, step.because_of))
+        .collect();
     let (new, old) = (case.id("new"), case.id("old"));
     assert_eq!(steps, [(old, PlanKind::Stop, Some(new)), (new, PlanKind::Start, None)]);
 }
@@ -356,7 +363,9 @@ fn dependents_do_not_see_a_direct_restart() {
 /// ordered with it, in whichever direction.
 #[test]
 fn the_stop_goes_first_whatever_the_order_of_the_two() {
-    for new in [simple("new").conflicts("old").after("old"), simple("new").conflicts("old").before("old")] {
+    for new in
+        [simple("new").conflicts("old").after("old"), simple("new").conflicts("old").before("old")]
+    {
         let mut case = Case::of([new, simple("old")]);
         case.start("old");
         case.spawned("old");

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Dependency, DependencyKind, ExitSet, KillMode, Kind, ModeId, ReloadHow, ReloadSpec,
-    RestartMode, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, Until, WatchdogSpec,
+    RestartMode, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, Until,
+    WatchdogSpec,
 };
 
 use crate::dice::Dice;
@@ -178,8 +179,7 @@ fn dependencies(id: u32, count: u32, dice: &mut Dice) -> Vec<Dependency> {
 fn nature(spec: &ServiceSpec, trouble: u32, dice: &mut Dice) -> Nature {
     let chance = |dice: &mut Dice| if dice.percent(50) { trouble } else { 0 };
     // One that restarts unseen is waited for until it is up.
-    let endless_start =
-        spec.start_timeout.is_none() || spec.restart.mode == RestartMode::Direct;
+    let endless_start = spec.start_timeout.is_none() || spec.restart.mode == RestartMode::Direct;
     let mut steps = spec.stop.modes.values().flatten().chain(&spec.stop.steps);
     let endless_stop = steps.any(|step| step.timeout.is_none());
     Nature {

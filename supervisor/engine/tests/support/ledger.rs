@@ -315,7 +315,10 @@ impl Ledger {
         }
         if let Cause::TriggeredBy(by) = change.cause {
             let other = &self.accounts[by.index()];
-            let due = [(DependencyKind::OnFailure, other.failed), (DependencyKind::OnSuccess, other.succeeded)];
+            let due = [
+                (DependencyKind::OnFailure, other.failed),
+                (DependencyKind::OnSuccess, other.succeeded),
+            ];
             let due = due.iter().any(|(kind, ended)| *ended && relates(engine, by, *kind, id));
             rule(due, "what is started for the end of another was to be started for that")?;
         }
@@ -421,7 +424,9 @@ impl Ledger {
             let goal = engine.service(*later).goal();
             // What goes down because another one has failed meanwhile may do so only now.
             let by_a_death = match goal {
-                Goal::Down { cause: StopCause::BoundTo(_) | StopCause::ConflictsWith(_), .. } => true,
+                Goal::Down {
+                    cause: StopCause::BoundTo(_) | StopCause::ConflictsWith(_), ..
+                } => true,
                 Goal::Down { cause: StopCause::StoppedWith(_), .. } => self.asked != Asked::Stop,
                 Goal::Down { .. } | Goal::Cycle | Goal::Up => false,
             };

@@ -30,7 +30,10 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
     assert_eq!((config.control.mode, config.control.group), (0o660, Some(0)));
 
     let names: Vec<_> = config.services.iter().map(|s| s.spec.name.as_str()).collect();
-    assert_eq!(names, ["alert", "app", "cron", "db", "migrate", "old", "site", "target", "worker@a", "worker@b"]);
+    assert_eq!(
+        names,
+        ["alert", "app", "cron", "db", "migrate", "old", "site", "target", "worker@a", "worker@b"]
+    );
     let group = |name: &str| -> Vec<_> {
         let members = config.groups[name].members.iter();
         members.map(|id| config.services[id.index()].spec.name.as_str()).collect()
