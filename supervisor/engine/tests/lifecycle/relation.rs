@@ -36,8 +36,8 @@ fn a_start_stops_what_it_conflicts_with_first_whoever_says_so() {
             "it waits until that is gone"
         );
         case.dies(stopped, Signal::TERM);
-        let cause = StopCause::ConflictsWith(case.id(started));
-        assert_eq!(case.state(stopped), &State::Stopped(cause));
+        let why = StopCause::ConflictsWith(case.id(started));
+        assert_eq!(case.state(stopped), &State::Stopped(why));
         case.spawned(started);
         case.came_to(start, started, &Outcome::Started);
         case.after(secs(100));
@@ -81,8 +81,8 @@ fn of_two_that_are_asked_for_at_once_the_first_one_comes_up() {
         case.spawned(winner);
         case.came_to(start, winner, &Outcome::Started);
         case.came_to(start, loser, &Outcome::ConflictsWith(case.id(winner)));
-        let cause = StopCause::ConflictsWith(case.id(winner));
-        assert_eq!(case.engine.why(case.id(loser)), Why::Down(cause));
+        let why = StopCause::ConflictsWith(case.id(winner));
+        assert_eq!(case.engine.why(case.id(loser)), Why::Down(why));
     }
     let mut case = Case::of(specs());
     let boot = case.boot();
@@ -146,8 +146,8 @@ fn what_is_upheld_is_started_again_whatever_its_policy() {
         case.is("job", Status::Backoff);
         case.after(millis(100));
         case.does(["job spawn"]);
-        let cause = Cause::UpheldBy(case.id("web"));
-        assert!(case.transitions.iter().any(|change| change.cause == cause));
+        let why = Cause::UpheldBy(case.id("web"));
+        assert!(case.transitions.iter().any(|change| change.cause == why));
     }
 }
 

@@ -69,12 +69,13 @@ impl Wishes {
             let fine = if wanted {
                 match state {
                     State::Stopped(cause) => match cause {
-                        StopCause::StoppedWith(_) | StopCause::BoundTo(_) => true,
+                        StopCause::StoppedWith(_)
+                        | StopCause::BoundTo(_)
+                        | StopCause::ConflictsWith(_) => true,
                         StopCause::NeverStarted
                         | StopCause::Requested
                         | StopCause::Shutdown
                         | StopCause::Reset => false,
-                        StopCause::ConflictsWith(_) => true,
                     },
                     State::Waiting
                     | State::Starting(_)
