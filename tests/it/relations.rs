@@ -28,6 +28,7 @@ fn of_two_that_conflict_one_is_gone_before_the_other_starts() {
     let plan = daemon.ctl(&["plan", "start", "green"]).stdout;
     assert!(plan.contains("conflicts with green"), "{plan}");
 
+    daemon.wait_record("start", "blue", 1);
     let output = daemon.ctl(&["start", "green"]);
     assert_eq!(output.code, 0, "{output:?}");
     let blue = daemon.service("blue");
@@ -57,6 +58,7 @@ fn what_is_upheld_comes_back_unless_it_was_stopped() {
         restart-delay = "10ms"
         command = "${FIXTURE} ${SERVICE}""#,
     );
+    daemon.wait_record("start", "job", 1);
     kill_main(&daemon, "job");
     daemon.wait_record("start", "job", 2);
     daemon.wait_state("job", State::Running);
@@ -142,6 +144,9 @@ fn a_direct_restart_leaves_what_is_bound_alone() {
         command = "${FIXTURE} ${SERVICE}"
         binds-to = ["db"]"#,
     );
+    for name in ["db", "web"] {
+        daemon.wait_record("start", name, 1);
+    }
     let web = daemon.pid_of("web");
     kill_main(&daemon, "db");
     daemon.wait_record("start", "db", 2);
