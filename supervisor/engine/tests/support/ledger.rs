@@ -329,7 +329,8 @@ impl Ledger {
             rule(settled, "nothing is up before its settle time is over")?;
             account.risen = change.at;
         }
-        if change.cause == Cause::Restart {
+        let upheld = matches!(change.cause, Cause::UpheldBy(_)) && change.from == Status::Backoff;
+        if change.cause == Cause::Restart || upheld {
             account.restarts += 1;
         }
         account.status = change.to;
