@@ -9,6 +9,7 @@
 mod calls;
 mod fd_store;
 mod main_pid;
+mod monitor;
 mod names;
 mod notices;
 mod outcome;

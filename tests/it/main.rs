@@ -25,6 +25,7 @@ mod notify;
 mod notify_clients;
 mod readiness;
 mod real_services;
+mod relations;
 mod restart;
 mod shutdown;
 mod spec;

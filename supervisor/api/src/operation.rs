@@ -130,6 +130,8 @@ pub enum ItemResult {
     StopFailed,
     /// A later request asked for the opposite.
     Superseded,
+    /// Another service, with which it cannot be up together, is to be up or does not go.
+    Conflict,
 }
 
 impl ItemResult {
@@ -151,7 +153,8 @@ impl ItemResult {
             | Self::StartLimit
             | Self::ReloadFailed
             | Self::StopFailed
-            | Self::Superseded => false,
+            | Self::Superseded
+            | Self::Conflict => false,
         }
     }
 }

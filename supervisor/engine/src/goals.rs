@@ -22,8 +22,8 @@ use crate::transition::Cause;
 enum Verdict {
     Go,
     Wait,
-    /// It requires this one, which is down and will not come up.
-    Fail(ServiceId),
+    /// It will never be its turn.
+    Fail(FailReason),
 }
 
 impl Engine {
@@ -60,11 +60,15 @@ impl Engine {
             items.extend(unique(named).map(|id| done(id, Outcome::Superseded)));
             return;
         }
+        let chosen = self.select(named, &[], now);
         for id in unique(named) {
-            let item = self.raise(id, true, now);
+            let item = match chosen.denied.get(&id) {
+                Some(rival) => done(id, Outcome::ConflictsWith(*rival)),
+                None => self.raise(id, true, now),
+            };
             items.push(item);
         }
-        self.want_up_too(&self.graph.pulled_by(named), items, now);
+        self.want_up_too(&chosen.up, items, now);
     }
 
     /// These, as far as they are not in the list yet, are to be up for the sake of others.
@@ -93,6 +97,7 @@ impl Engine {
             // It goes all the way down first, and then comes up again.
             State::Stopping(_) => self.set_goal(id, Goal::Cycle),
             state if state.is_at_rest() || matches!(state, State::Backoff(_)) => {
+                self.get_mut(id).trigger = None;
                 self.set_goal(id, Goal::Up);
                 self.enter(id, State::Waiting, Cause::Requested, now);
             }
@@ -147,8 +152,13 @@ impl Engine {
             return self.begin(Verb::Restart, items, now);
         }
         let mut to_start = Vec::new();
+        let chosen = self.select(named, &[], now);
         for (id, cause) in self.with_dependents(named, no_dependents) {
             let named = cause == StopCause::Requested;
+            if let Some(rival) = chosen.denied.get(&id).filter(|_| named) {
+                items.push(done(id, Outcome::ConflictsWith(*rival)));
+                continue;
+            }
             let state = &self.get(id).state;
             let for_good = matches!(self.get(id).goal, Goal::Down { .. });
             let down = state.is_at_rest() || for_good && matches!(state, State::Stopping(_));
@@ -170,11 +180,9 @@ impl Engine {
                 self.set_goal(id, Goal::Cycle);
             }
         }
-        let named: Vec<ServiceId> =
-            items.iter().filter(|item| item.named).map(|item| item.service).collect();
         self.want_up(&to_start, &mut items, now);
         // What is restarted needs what it requires, also if that is down or on its way there.
-        let mut needed = self.graph.pulled_by(&named);
+        let mut needed = chosen.up;
         needed.retain(|id| {
             let service = self.get(*id);
             service.state.is_at_rest() || matches!(service.goal, Goal::Down { .. })
@@ -331,7 +339,7 @@ impl Engine {
     }
 
     /// The named services with why each is to stop, then what is stopped with them.
-    fn with_dependents(
+    pub(crate) fn with_dependents(
         &self,
         named: &[ServiceId],
         no_dependents: bool,
@@ -374,8 +382,17 @@ impl Engine {
     /// Acts on goals until nothing changes. Every turn brings a service nearer to its goal, and
     /// the order has no cycle, so it ends.
     pub(crate) fn settle(&mut self, now: Moment) {
-        while let Some(id) = self.dirty.pop_first() {
-            self.pursue(id, now);
+        loop {
+            if let Some(id) = self.upholders.pop_first() {
+                self.uphold(id, now);
+            } else if let Some(id) = self.dirty.pop_first() {
+                self.pursue(id, now);
+            } else if let Some((id, trigger)) = self.triggers.pop_front() {
+                // Only when all others have seen what that one came to.
+                self.set_off(id, trigger, now);
+            } else {
+                return;
+            }
         }
     }
 
@@ -390,11 +407,7 @@ impl Engine {
                 match self.verdict(id) {
                     Verdict::Go => self.start(id, now),
                     Verdict::Wait => {}
-                    Verdict::Fail(dependency) => {
-                        let reason = FailReason::Dependency(dependency);
-                        self.enter(id, State::Failed(reason.clone()), Cause::Failed(reason), now);
-                        self.take_down_bound(id, false, now);
-                    }
+                    Verdict::Fail(reason) => self.give_up(id, reason, now),
                 }
             }
             (State::Backoff(_), Goal::Cycle) => {
@@ -427,7 +440,9 @@ impl Engine {
     /// Whom a waiting service waits for.
     pub(crate) fn waits_for(&self, id: ServiceId) -> impl Iterator<Item = ServiceId> {
         let predecessors = self.graph.predecessors(id).iter().copied();
-        predecessors.filter(move |on| self.look_at(*on, id) == Look::Coming)
+        let coming = predecessors.filter(move |on| self.look_at(*on, id) == Look::Coming);
+        let rivals = self.graph.rivals(id).iter().copied();
+        coming.chain(rivals.filter(move |rival| self.get(*rival).state.is_live()))
     }
 
     fn verdict(&self, id: ServiceId) -> Verdict {
@@ -436,7 +451,9 @@ impl Engine {
         if tally.hopeless > 0
             && let Some(dependency) = self.graph.predecessors(id).iter().find(hopeless)
         {
-            Verdict::Fail(*dependency)
+            Verdict::Fail(FailReason::Dependency(*dependency))
+        } else if let Some((rival, stuck)) = self.rival_of(id) {
+            if stuck { Verdict::Fail(FailReason::Conflict(rival)) } else { Verdict::Wait }
         } else if tally.coming > 0 {
             Verdict::Wait
         } else {

@@ -19,6 +19,7 @@
 //!
 //! - a service never has two live invocations;
 //! - nothing starts before what it requires is up;
+//! - two services that conflict never live at the same time;
 //! - nothing is stopped by request before what goes down with it and is ordered after it is gone;
 //! - every signal goes to the live invocation;
 //! - every operation ends, and with finite timeouts every stop does;
@@ -30,8 +31,10 @@
 //!
 //! Where to find what: [`State`] is what a service is doing; `goals` turns requests into starts and
 //! stops; `lifecycle` is the way up, `start_commands` what is run on it; `stopping` the way down,
-//! `post_stop` what is run after it; `forking` what is up without the process that was started; `restart` what follows an end by
-//! itself; `standing` what neighbours wait for; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
+//! `post_stop` what is run after it; `forking` what is up without the process that was started; `restart`
+//! what follows an end by itself; `standing` what neighbours wait for; `conflict` who may be up
+//! together; `upholding` and `trigger` who is started because of what became of others; [`Operation`]
+//! what a request has come to; [`Why`] and [`Plan`] explain.
 //!
 //! ```
 //! use std::time::Duration;
@@ -49,6 +52,7 @@
 
 mod action;
 mod commands;
+mod conflict;
 mod engine;
 mod exit;
 mod forking;
@@ -73,6 +77,8 @@ mod start_commands;
 mod state;
 mod stopping;
 mod transition;
+mod trigger;
+mod upholding;
 mod why;
 
 pub use action::{Action, ActionKind, ControlCommand, Probe, Whom};
@@ -89,8 +95,8 @@ pub use plan::{Plan, PlanKind, PlanStep};
 pub use service::{Goal, Service};
 pub use signal::Signal;
 pub use spec::{
-    Dependency, DependencyKind, ExitType, KillMode, Kind, ReloadHow, ReloadSpec, RestartPolicy,
-    RestartSpec, ServiceSpec, StopHow, StopSpec, StopStep, WatchdogSpec,
+    Dependency, DependencyKind, ExitType, KillMode, Kind, ReloadHow, ReloadSpec, RestartMode,
+    RestartPolicy, RestartSpec, ServiceSpec, StopHow, StopSpec, StopStep, Until, WatchdogSpec,
 };
 pub use state::{
     Backoff, Exited, FailReason, Health, Held, PhaseEnd, ReloadPhase, Reloading, Running,
@@ -98,4 +104,5 @@ pub use state::{
 };
 pub use stopping::KILL_PATIENCE;
 pub use transition::{Cause, Run, Transition};
+pub use trigger::Trigger;
 pub use why::Why;

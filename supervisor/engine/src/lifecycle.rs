@@ -38,9 +38,7 @@ impl Engine {
             return;
         }
         if !self.get_mut(id).admit_start(now) {
-            let reason = FailReason::StartLimit;
-            self.enter(id, State::Failed(reason.clone()), Cause::Failed(reason), now);
-            self.take_down_bound(id, false, now);
+            self.give_up(id, FailReason::StartLimit, now);
             return;
         }
         let invocation = self.new_invocation(id);
@@ -506,10 +504,7 @@ impl Engine {
                 }
             }
             State::Stopping(_) => self.on_step_timeout(id, now),
-            State::Backoff(_) => {
-                self.get_mut(id).restarts += 1;
-                self.enter(id, State::Waiting, Cause::Restart, now);
-            }
+            State::Backoff(_) => self.on_next_try(id, now),
             State::Stopped(_) | State::Waiting | State::Exited(_) | State::Failed(_) => {}
         }
     }

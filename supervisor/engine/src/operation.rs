@@ -119,6 +119,8 @@ pub enum Outcome {
     Stuck,
     /// A later request asked for the opposite.
     Superseded,
+    /// It is not started: this one, which is to be up too, conflicts with it or with what it needs.
+    ConflictsWith(ServiceId),
 }
 
 impl Outcome {
@@ -142,7 +144,8 @@ impl Outcome {
             | Self::ReloadNotStarted(_)
             | Self::ReloadTimeout
             | Self::Stuck
-            | Self::Superseded => false,
+            | Self::Superseded
+            | Self::ConflictsWith(_) => false,
         }
     }
 }

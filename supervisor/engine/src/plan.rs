@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::id::ServiceId;
 use crate::spec::{Kind, StopHow};
-use crate::state::{Exited, State};
+use crate::state::{Exited, State, StopCause};
 
 /// What a request would do: waves of steps, each beginning when the one before it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +45,9 @@ type Reasons = BTreeMap<ServiceId, Option<ServiceId>>;
 impl Engine {
     /// What starting these would do.
     pub fn plan_start(&self, named: &[ServiceId]) -> Plan {
-        let down = self
-            .start_reasons(named)
-            .into_iter()
-            .filter(|(id, _)| !self.get(*id).state.is_up())
-            .collect();
-        self.plan(&[(PlanKind::Start, &down)])
+        let (stops, mut starts) = self.start_reasons(named);
+        starts.retain(|id, _| !self.get(*id).state.is_up());
+        self.plan(&[(PlanKind::Stop, &stops), (PlanKind::Start, &starts)])
     }
 
     /// What stopping these would do.
@@ -61,9 +58,11 @@ impl Engine {
 
     /// What restarting these would do.
     pub fn plan_restart(&self, named: &[ServiceId], no_dependents: bool) -> Plan {
-        let stops = self.stop_reasons(named, no_dependents);
+        let mut stops = self.stop_reasons(named, no_dependents);
         let mut starts = stops.clone();
-        for (id, reason) in self.start_reasons(named) {
+        let (ousted, started) = self.start_reasons(named);
+        stops.extend(ousted);
+        for (id, reason) in started {
             if !self.get(id).state.is_up() {
                 starts.entry(id).or_insert(reason);
             }
@@ -71,11 +70,27 @@ impl Engine {
         self.plan(&[(PlanKind::Stop, &stops), (PlanKind::Start, &starts)])
     }
 
-    fn start_reasons(&self, named: &[ServiceId]) -> Reasons {
-        reasons(named, |id| {
+    /// What is stopped for a start, because of a conflict, and what is started.
+    fn start_reasons(&self, named: &[ServiceId]) -> (Reasons, Reasons) {
+        let chosen = self.choose(named, &[]);
+        let stops = self.ousted(&chosen).into_iter().map(|(id, cause)| {
+            let because_of = match cause {
+                StopCause::ConflictsWith(other) | StopCause::StoppedWith(other) => Some(other),
+                StopCause::NeverStarted
+                | StopCause::Requested
+                | StopCause::BoundTo(_)
+                | StopCause::Shutdown
+                | StopCause::Reset
+                | StopCause::Condition => None,
+            };
+            (id, because_of)
+        });
+        let mut starts = reasons(named, |id| {
             let node = self.graph.node(id);
             node.required.iter().map(|(id, _)| *id).chain(node.wanted.iter().copied()).collect()
-        })
+        });
+        starts.retain(|id, _| chosen.up.contains(id));
+        (stops.collect(), starts)
     }
 
     fn stop_reasons(&self, named: &[ServiceId], no_dependents: bool) -> Reasons {

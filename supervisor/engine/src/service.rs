@@ -8,9 +8,10 @@ use crate::input::Manner;
 use crate::main_process::Main;
 use crate::moment::Moment;
 use crate::restart;
-use crate::spec::{KillMode, ServiceSpec, StopHow};
+use crate::spec::{KillMode, RestartMode, ServiceSpec, StopHow};
 use crate::standing::Tally;
-use crate::state::{State, Step, StopCause};
+use crate::state::{Backoff, FailReason, State, Step, StopCause};
+use crate::trigger::Trigger;
 
 /// A service as the engine knows it. Read-only for everybody else.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Service {
     pub(crate) operations: Vec<OperationId>,
     /// The neighbours that it has to wait for.
     pub(crate) tally: Tally,
+    /// What its present start is due to, if that is the end of another service.
+    pub(crate) trigger: Option<Trigger>,
 }
 
 /// What is wanted of a service.
@@ -63,6 +66,7 @@ impl Service {
             last_exit: None,
             operations: Vec::new(),
             tally,
+            trigger: None,
         }
     }
 
@@ -104,6 +108,18 @@ impl Service {
     /// Whether its main process has ended well if it has ended like this.
     pub fn counts_as_clean(&self, exit: Exit) -> bool {
         restart::is_clean(exit, self.spec.kind, &self.spec.restart)
+    }
+
+    /// The end of another service that its present or last start is due to.
+    pub const fn trigger(&self) -> Option<&Trigger> {
+        self.trigger.as_ref()
+    }
+
+    /// Whether it is being restarted in a way that its dependents are not to see.
+    pub(crate) fn restarts_unseen(&self) -> bool {
+        let ended =
+            matches!(&self.state, State::Backoff(Backoff { reason: FailReason::Ended(_), .. }));
+        ended && self.spec.restart.mode == RestartMode::Direct
     }
 
     /// Whether it is to go down, for good or to come up again.
@@ -156,6 +172,7 @@ impl Service {
 
     /// Forgets what earlier failures led to.
     pub(crate) fn forgive(&mut self) {
+        self.trigger = None;
         self.attempt = 0;
         self.starts.clear();
     }

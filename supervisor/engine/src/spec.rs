@@ -125,8 +125,18 @@ pub struct Dependency {
     pub kind: DependencyKind,
     /// The other service.
     pub on: ServiceId,
-    /// Whether this one waits for the other: `false` is systemd's `Requires=` without `After=`.
-    pub ordered: bool,
+    /// How far the other one must be before this one starts; `None` is systemd's `Requires=` without
+    /// `After=`. Counts only where the kind makes an order.
+    pub until: Option<Until>,
+}
+
+/// How far a service must be for one that waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Until {
+    /// Its process runs.
+    Started,
+    /// It is up.
+    Ready,
 }
 
 /// The kinds of relation. `A` has the dependency, `B` is the other.
@@ -144,6 +154,31 @@ pub enum DependencyKind {
     After,
     /// Order only: the reverse of `After`.
     Before,
+    /// `A` and `B` are never up together: who is started has the other stopped first.
+    Conflicts,
+    /// As `Wants`, and `B` is started again whenever it ends by itself while `A` is to be up.
+    Upholds,
+    /// `B` is started when `A` has failed.
+    OnFailure,
+    /// `B` is started when `A` has ended well.
+    OnSuccess,
+}
+
+impl DependencyKind {
+    /// Whether `A` cannot start without `B`.
+    pub const fn is_need(self) -> bool {
+        match self {
+            Self::Requires | Self::BindsTo => true,
+            Self::Wants
+            | Self::PartOf
+            | Self::After
+            | Self::Before
+            | Self::Conflicts
+            | Self::Upholds
+            | Self::OnFailure
+            | Self::OnSuccess => false,
+        }
+    }
 }
 
 /// How long a step of a stop takes unless something else is said.
@@ -260,6 +295,8 @@ pub enum KillMode {
 pub struct RestartSpec {
     /// Which endings call for a restart.
     pub policy: RestartPolicy,
+    /// What others see of a restart.
+    pub mode: RestartMode,
     /// Delay before the first restart in a row.
     pub delay: Duration,
     /// Longest delay.
@@ -286,6 +323,7 @@ impl Default for RestartSpec {
     fn default() -> Self {
         Self {
             policy: RestartPolicy::OnFailure,
+            mode: RestartMode::Normal,
             delay: Duration::from_millis(100),
             max_delay: Duration::from_secs(30),
             factor: 2.0,
@@ -317,6 +355,18 @@ pub enum RestartPolicy {
     OnAbort,
     /// A missed watchdog.
     OnWatchdog,
+}
+
+/// How a restart goes (`RestartMode=` of `systemd.service(5)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartMode {
+    /// The service is down in between, and its dependents see that.
+    Normal,
+    /// Its dependents see nothing of a restart by its policy: what is bound to it stays up, and what
+    /// waits for it goes on waiting.
+    Direct,
+    /// As `Normal`; on request the new one starts first.
+    Overlap,
 }
 
 /// How a service must show that it is alive.

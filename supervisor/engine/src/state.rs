@@ -23,7 +23,7 @@ pub enum State {
     Reloading(Reloading),
     /// On its way down.
     Stopping(Stopping),
-    /// Ended, and to be started again at a moment.
+    /// Ended, or could not be started, and is tried again at a moment.
     Backoff(Backoff),
     /// Ended well, not to be restarted.
     Exited(Exited),
@@ -240,8 +240,8 @@ pub enum PhaseEnd {
 pub struct Backoff {
     /// When the next try begins.
     pub until: Moment,
-    /// Why the last one ended.
-    pub ending: Ending,
+    /// Why the last one came to nothing.
+    pub reason: FailReason,
 }
 
 /// Data of [`State::Exited`].
@@ -285,6 +285,8 @@ pub enum StopCause {
     Reset,
     /// A condition of its start is not met.
     Condition,
+    /// This one is to be up, and the two cannot be up together.
+    ConflictsWith(ServiceId),
 }
 
 /// Why a service has failed.
@@ -296,6 +298,8 @@ pub enum FailReason {
     StartLimit,
     /// This one, which it requires, failed or is down.
     Dependency(ServiceId),
+    /// This one, with which it cannot be up together, is still there after `KILL`.
+    Conflict(ServiceId),
 }
 
 /// The public names of the states.

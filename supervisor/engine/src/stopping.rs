@@ -588,16 +588,18 @@ impl Engine {
     ) {
         let service = self.get(id);
         let cause = Cause::Ended(ending.clone());
-        match restart::verdict(&ending, service.spec.kind, &service.spec.restart) {
+        let verdict = restart::verdict(&ending, service.spec.kind, &service.spec.restart);
+        match self.unless_upheld(id, verdict) {
             Verdict::Restart => {
-                let lasted = up.is_some_and(|up| now - up >= service.spec.restart.reset);
-                let attempt = if lasted { 1 } else { service.attempt.saturating_add(1) };
-                let random = self.jitter.next();
-                let delay = restart::delay(&self.get(id).spec.restart, attempt, random);
-                self.get_mut(id).attempt = attempt;
-                let backoff = Backoff { until: now + delay, ending };
+                if up.is_some_and(|up| now - up >= service.spec.restart.reset) {
+                    self.get_mut(id).attempt = 0;
+                }
+                let until = now + self.restart_delay(id);
+                let backoff = Backoff { until, reason: FailReason::Ended(ending) };
                 self.enter_with(id, State::Backoff(backoff), cause, run, now);
-                self.take_down_bound(id, true, now);
+                if !self.get(id).restarts_unseen() {
+                    self.take_down_bound(id, true, now);
+                }
             }
             Verdict::Rest => {
                 let exited = Exited { exit, held: None };

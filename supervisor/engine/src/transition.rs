@@ -34,6 +34,10 @@ pub enum Cause {
     Requested,
     /// It is started again by itself.
     Restart,
+    /// It is to be started because this one has ended.
+    TriggeredBy(ServiceId),
+    /// It is to be started because this one upholds it.
+    UpheldBy(ServiceId),
     /// What it waited for is there.
     DependenciesUp,
     /// A phase of its start has begun.

@@ -36,8 +36,8 @@ pub enum Why {
     },
     /// Ended like this, and is tried again at a moment.
     Backoff {
-        /// How it ended.
-        ending: Ending,
+        /// What the last try came to.
+        reason: FailReason,
         /// When it is tried again.
         until: Moment,
         /// The how-manieth try in a row that will be.
@@ -68,7 +68,7 @@ impl Engine {
                 Why::Stopping { step: stopping.step, ending: stopping.ending.clone() }
             }
             State::Backoff(backoff) => Why::Backoff {
-                ending: backoff.ending.clone(),
+                reason: backoff.reason.clone(),
                 until: backoff.until,
                 attempt: service.attempt,
             },

@@ -14,6 +14,8 @@ mod forking;
 mod health;
 #[path = "lifecycle/operation.rs"]
 mod operation;
+#[path = "lifecycle/relation.rs"]
+mod relation;
 #[path = "lifecycle/reload.rs"]
 mod reload;
 #[path = "lifecycle/restart.rs"]

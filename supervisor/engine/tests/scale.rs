@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use supervisor_engine::{
     ActionKind, Dependency, DependencyKind, Engine, Exit, Kind, Manner, Moment, Process, Report,
-    Request, ServiceId, ServiceSpec,
+    Request, ServiceId, ServiceSpec, Until,
 };
 
 const COUNT: u32 = 10_000;
@@ -52,8 +52,11 @@ fn boots_and_shuts_down(name: &str, requires: impl Fn(u32) -> Vec<u32>) {
 fn specs(requires: impl Fn(u32) -> Vec<u32>) -> Vec<ServiceSpec> {
     let specs = (0..COUNT).map(|id| {
         let mut spec = ServiceSpec::new(format!("service-{id}"), Kind::Simple);
-        let dependency =
-            |on| Dependency { kind: DependencyKind::Requires, on: ServiceId(on), ordered: true };
+        let dependency = |on| Dependency {
+            kind: DependencyKind::Requires,
+            on: ServiceId(on),
+            until: Some(Until::Ready),
+        };
         spec.dependencies = requires(id).into_iter().map(dependency).collect();
         spec
     });

@@ -56,7 +56,6 @@ pub(super) const SERVICE: &[(&str, Later)] = &[
             "optional",
         ]),
     ),
-    ("restart-mode", Later::Choice(&["normal", "direct", "overlap"], "normal")),
     ("watch", Later::Table(&["paths", "action", "debounce"])),
     ("schedule", Later::Text),
     ("timezone", Later::Text),
@@ -66,13 +65,7 @@ pub(super) const SERVICE: &[(&str, Later)] = &[
 ];
 
 /// Relations of `[service.NAME]` to others, which cannot be defaults.
-pub(super) const RELATIONS: &[(&str, Later)] = &[
-    ("conflicts", Later::Strings),
-    ("upholds", Later::Strings),
-    ("on-failure", Later::Strings),
-    ("on-success", Later::Strings),
-    ("sockets", Later::Strings),
-];
+pub(super) const RELATIONS: &[(&str, Later)] = &[("sockets", Later::Strings)];
 
 /// `log = { … }`.
 pub(super) const LOG: &[(&str, Later)] = &[

@@ -1,6 +1,6 @@
 //! `restart-…` and `start-limit-…`: when a service is started again.
 
-use supervisor_engine::{RestartPolicy, RestartSpec};
+use supervisor_engine::{RestartMode, RestartPolicy, RestartSpec};
 
 use super::fault::Draft;
 use super::reader::Reader;
@@ -15,6 +15,11 @@ pub(super) fn read(reader: &Reader<'_>, defaults: RestartSpec) -> RestartSpec {
         ("on-abnormal", RestartPolicy::OnAbnormal),
         ("on-abort", RestartPolicy::OnAbort),
         ("on-watchdog", RestartPolicy::OnWatchdog),
+    ];
+    let modes = [
+        ("normal", Some(RestartMode::Normal)),
+        ("direct", Some(RestartMode::Direct)),
+        ("overlap", None),
     ];
     let delay = reader.finite("restart-delay").unwrap_or(defaults.delay);
     // A delay that was asked for is never cut by a limit that was not.
@@ -31,6 +36,7 @@ pub(super) fn read(reader: &Reader<'_>, defaults: RestartSpec) -> RestartSpec {
     }
     RestartSpec {
         policy: reader.choice("restart", &policies).unwrap_or(defaults.policy),
+        mode: reader.choice_so_far("restart-mode", &modes).unwrap_or(defaults.mode),
         delay,
         max_delay: max_delay.unwrap_or_else(|| defaults.max_delay.max(delay)),
         factor: reader.float("restart-factor", 1.0..=1000.0).unwrap_or(defaults.factor),

@@ -16,27 +16,34 @@ pub(crate) fn variables(service: &Service) -> Vec<(&'static str, String)> {
 }
 
 fn result(service: &Service, stopping: &Stopping) -> &'static str {
-    let by_exit = |exit: Exit| match exit {
-        _ if service.counts_as_clean(exit) => "success",
+    let of_main =
+        |exit: Exit| if service.counts_as_clean(exit) { "success" } else { of_exit(exit) };
+    match &stopping.ending {
+        None if took_too_long(stopping) => "timeout",
+        None => stopping.main.exit().map_or("success", of_main),
+        Some(Ending::Exited(exit)) => of_main(*exit),
+        Some(ending) => of_ending(ending),
+    }
+}
+
+/// What an ending is called that is not as it should be.
+pub(crate) const fn of_ending(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Exited(exit) | Ending::CommandFailed(_, exit) => of_exit(*exit),
+        Ending::SpawnFailed(_) | Ending::CommandNotStarted(..) => "resources",
+        Ending::StartTimeout | Ending::RuntimeMax | Ending::Unhealthy => "timeout",
+        Ending::Watchdog => "watchdog",
+        Ending::Protocol | Ending::Unsettled(_) | Ending::NothingLeft => "protocol",
+        Ending::Emptied => "success",
+        Ending::Unmet { .. } => "exec-condition",
+    }
+}
+
+const fn of_exit(exit: Exit) -> &'static str {
+    match exit {
         Exit::Code(_) | Exit::Unknown => "exit-code",
         Exit::Signal { core: false, .. } => "signal",
         Exit::Signal { core: true, .. } => "core-dump",
-    };
-    match &stopping.ending {
-        None if took_too_long(stopping) => "timeout",
-        None => stopping.main.exit().map_or("success", by_exit),
-        Some(Ending::Exited(exit)) => by_exit(*exit),
-        Some(Ending::CommandFailed(_, exit)) => match exit {
-            Exit::Code(_) | Exit::Unknown => "exit-code",
-            Exit::Signal { core: false, .. } => "signal",
-            Exit::Signal { core: true, .. } => "core-dump",
-        },
-        Some(Ending::SpawnFailed(_) | Ending::CommandNotStarted(..)) => "resources",
-        Some(Ending::StartTimeout | Ending::RuntimeMax | Ending::Unhealthy) => "timeout",
-        Some(Ending::Watchdog) => "watchdog",
-        Some(Ending::Protocol | Ending::Unsettled(_) | Ending::NothingLeft) => "protocol",
-        Some(Ending::Emptied) => "success",
-        Some(Ending::Unmet { .. }) => "exec-condition",
     }
 }
 
@@ -55,8 +62,8 @@ fn took_too_long(stopping: &Stopping) -> bool {
     before.is_some_and(|phase| phase.end == PhaseEnd::Timeout)
 }
 
-/// `None` where it is not known how the process ended.
-fn exit_words(exit: Exit) -> Option<(&'static str, String)> {
+/// `EXIT_CODE` and `EXIT_STATUS`; `None` where it is not known how the process ended.
+pub(crate) fn exit_words(exit: Exit) -> Option<(&'static str, String)> {
     match exit {
         Exit::Code(code) => Some(("exited", code.to_string())),
         Exit::Signal { signal, core: false } => Some(("killed", signal.to_string())),

@@ -79,6 +79,7 @@ impl Runtime {
         }
         let mut environment = vec![("INVOCATION_ID", self.invocation_id(invocation))];
         environment.extend(self.notify_variables(id, access != NotifyAccess::None));
+        environment.extend(self.monitor_variables(id));
         let mut own_pid = Vec::new();
         if let Some(watchdog) = self.config(id).spec.watchdog {
             own_pid.push("WATCHDOG_PID");
@@ -132,6 +133,9 @@ impl Runtime {
             environment.push(("MAINPID", main.to_string()));
         }
         environment.extend(outcome::variables(self.engine.service(service)));
+        if matches!(command, ControlCommand::Condition(_) | ControlCommand::PreStart(_)) {
+            environment.extend(self.monitor_variables(service));
+        }
         let socket = if offered { self.open_notify_socket(service) } else { Ok(()) };
         environment.extend(self.notify_variables(service, offered));
         tracing::debug!(service = %self.name(service), %command, ?argv, "control command");
@@ -258,7 +262,7 @@ impl Runtime {
     }
 
     /// 32 hexadecimal digits that no other invocation has, as `INVOCATION_ID` of `systemd.exec(5)`.
-    fn invocation_id(&self, invocation: Invocation) -> String {
+    pub(crate) fn invocation_id(&self, invocation: Invocation) -> String {
         format!("{}{:016x}", self.boot_id, invocation.0)
     }
 

@@ -86,7 +86,10 @@ impl Runtime {
         let config = self.config(*id);
         let status = match to {
             Status::Failed if config.on_failure_shutdown => {
-                let ran = !matches!(cause, Cause::Failed(FailReason::Dependency(_)));
+                let ran = !matches!(
+                    cause,
+                    Cause::Failed(FailReason::Dependency(_) | FailReason::Conflict(_))
+                );
                 let last = self.unit(*id).runs.front().filter(|_| ran);
                 Some(exit_status(last).max(1))
             }

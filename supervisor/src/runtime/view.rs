@@ -48,6 +48,10 @@ pub(crate) const fn relation(kind: DependencyKind) -> &'static str {
         DependencyKind::PartOf => "part-of",
         DependencyKind::After => "after",
         DependencyKind::Before => "before",
+        DependencyKind::Conflicts => "conflicts",
+        DependencyKind::Upholds => "upholds",
+        DependencyKind::OnFailure => "on-failure",
+        DependencyKind::OnSuccess => "on-success",
     }
 }
 
@@ -136,6 +140,9 @@ fn stop_cause(engine: &Engine, cause: StopCause) -> String {
         StopCause::Shutdown => "shutdown".to_owned(),
         StopCause::Reset => "reset".to_owned(),
         StopCause::Condition => "its condition is not met".to_owned(),
+        StopCause::ConflictsWith(id) => {
+            format!("conflicts with {}, which is to be up", name(engine, id))
+        }
     }
 }
 
@@ -144,6 +151,9 @@ fn fail_reason(engine: &Engine, reason: &FailReason) -> String {
         FailReason::Ended(ending) => ending.to_string(),
         FailReason::StartLimit => "started too often in too short a time".to_owned(),
         FailReason::Dependency(id) => format!("requires {}, which is not up", name(engine, *id)),
+        FailReason::Conflict(id) => {
+            format!("conflicts with {}, which is still there after KILL", name(engine, *id))
+        }
     }
 }
 
@@ -151,6 +161,8 @@ pub(crate) fn cause(engine: &Engine, cause: &Cause) -> String {
     match cause {
         Cause::Requested => "to be started".to_owned(),
         Cause::Restart => "restarted by its policy".to_owned(),
+        Cause::TriggeredBy(id) => format!("to be started, because {} ended", name(engine, *id)),
+        Cause::UpheldBy(id) => format!("to be started, {} upholds it", name(engine, *id)),
         Cause::DependenciesUp => "its turn".to_owned(),
         Cause::Spawned => "process started".to_owned(),
         Cause::Ready => "said READY=1".to_owned(),
@@ -244,6 +256,7 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
                 StopCause::Shutdown => ("shutdown", None),
                 StopCause::Reset => ("reset", None),
                 StopCause::Condition => ("condition", None),
+                StopCause::ConflictsWith(other) => ("conflicts-with", Some(other)),
             };
             let services = about.map(|id| names(&[id])).unwrap_or_default();
             api::Why { services, ..plain(code, stop_cause(engine, cause)) }
@@ -285,8 +298,9 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
             };
             plain("stopping", message)
         }
-        Why::Backoff { ending, attempt, .. } => {
-            plain("backoff", format!("{ending}; restart {attempt} in a row is due"))
+        Why::Backoff { reason, attempt, .. } => {
+            let reason = fail_reason(engine, &reason);
+            plain("backoff", format!("{reason}; restart {attempt} in a row is due"))
         }
         Why::Ended => plain("exit", "ended well".to_owned()),
         Why::Failed(reason) => match &reason {
@@ -295,6 +309,10 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
             FailReason::Dependency(other) => api::Why {
                 services: names(&[*other]),
                 ..plain("dependency", fail_reason(engine, &reason))
+            },
+            FailReason::Conflict(other) => api::Why {
+                services: names(&[*other]),
+                ..plain("conflict", fail_reason(engine, &reason))
             },
         },
     }
@@ -396,6 +414,7 @@ fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResul
                 (_, FailReason::Ended(_)) => R::StartFailed,
                 (_, FailReason::StartLimit) => R::StartLimit,
                 (_, FailReason::Dependency(_)) => R::DependencyFailed,
+                (_, FailReason::Conflict(_)) => R::Conflict,
             };
             (result, fail_reason(engine, reason))
         }
@@ -414,6 +433,9 @@ fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResul
         }
         Outcome::Stuck => (R::StopFailed, "still there after KILL".to_owned()),
         Outcome::Superseded => (R::Superseded, "a later request asked for the opposite".to_owned()),
+        Outcome::ConflictsWith(id) => {
+            (R::Conflict, stop_cause(engine, StopCause::ConflictsWith(*id)))
+        }
     };
     (result, message)
 }
@@ -434,6 +456,9 @@ pub(crate) fn plan(engine: &Engine, verb: api::Verb, plan: &Plan) -> api::Plan {
             // What a restart stops because it needs another comes back for the same reason.
             (Some(id), PlanKind::Start) if !stops(step.service) => {
                 format!("needed by {}", name(engine, id))
+            }
+            (Some(id), _) if engine.graph().rivals(step.service).contains(&id) => {
+                format!("conflicts with {}", name(engine, id))
             }
             (Some(id), PlanKind::Start | PlanKind::Stop) => format!("needs {}", name(engine, id)),
         },

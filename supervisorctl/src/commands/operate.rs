@@ -207,6 +207,7 @@ fn classic_verdict(verb: Verb, item: &Item) -> (Exit, Vec<&'static str>) {
         ItemResult::ReloadFailed => (Exit::Failed, vec!["ERROR (reload failed)"]),
         ItemResult::StopFailed => (Exit::Failed, vec!["ERROR (still running)"]),
         ItemResult::Superseded => (Exit::Failed, vec!["ERROR (superseded)"]),
+        ItemResult::Conflict => (Exit::Failed, vec!["ERROR (conflict)"]),
     }
 }
 
@@ -266,6 +267,7 @@ mod tests {
             (Verb::Start, R::StartFailed, "7 ERROR (abnormal termination)"),
             (Verb::Start, R::DependencyFailed, "7 ERROR (dependency failed)"),
             (Verb::Start, R::StartLimit, "7 ERROR (start limit)"),
+            (Verb::Start, R::Conflict, "1 ERROR (conflict)"),
             (Verb::Stop, R::Stopped, "0 stopped"),
             (Verb::Stop, R::NotRunning, "0 ERROR (not running)"),
             (Verb::Stop, R::StopFailed, "1 ERROR (still running)"),

@@ -6,6 +6,7 @@ use super::{Aim, Item, Outcome, Verb};
 use crate::engine::Engine;
 use crate::id::{OperationId, ServiceId};
 use crate::moment::Moment;
+use crate::service::Service;
 use crate::state::{FailReason, State, StopCause};
 
 impl Engine {
@@ -29,7 +30,7 @@ impl Engine {
         for operation in std::mem::take(&mut self.get_mut(id).operations) {
             let Some(item) = self.operations.item(operation, id) else { continue };
             let aim = item.aim;
-            if let Some(outcome) = outcome(aim, &self.get(id).state) {
+            if let Some(outcome) = outcome(aim, self.get(id)) {
                 self.operations.resolve(operation, id, outcome, now);
                 continue;
             }
@@ -39,6 +40,7 @@ impl Engine {
             self.get_mut(id).operations.push(operation);
         }
         match self.get(id).state {
+            State::Backoff(_) if self.get(id).restarts_unseen() => {}
             State::Backoff(_) | State::Failed(_) => self.fail_items_waiting_for(id, now),
             State::Stopped(_)
             | State::Waiting
@@ -100,10 +102,11 @@ impl Engine {
 }
 
 /// What a state means for an item that waits for `aim`; `None`: it goes on waiting.
-fn outcome(aim: Aim, state: &State) -> Option<Outcome> {
+fn outcome(aim: Aim, service: &Service) -> Option<Outcome> {
+    let state = &service.state;
     match aim {
-        Aim::Up => came_up(state, Outcome::Started),
-        Aim::Cycle { was_down: true } => came_up(state, Outcome::Restarted),
+        Aim::Up => came_up(service, Outcome::Started),
+        Aim::Cycle { was_down: true } => came_up(service, Outcome::Restarted),
         Aim::Cycle { was_down: false } => match state {
             State::Stopping(_) => state.is_stuck().then_some(Outcome::Stuck),
             State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
@@ -122,9 +125,7 @@ fn outcome(aim: Aim, state: &State) -> Option<Outcome> {
             // What had begun to reload is gone; a new one may come up.
             State::Waiting | State::Starting(_) => begun.then_some(Outcome::NotRunning),
             State::Running(_) | State::Reloading(_) => None,
-            State::Backoff(backoff) => {
-                Some(Outcome::Failed(FailReason::Ended(backoff.ending.clone())))
-            }
+            State::Backoff(backoff) => Some(Outcome::Failed(backoff.reason.clone())),
             State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
             State::Stopped(_) | State::Stopping(_) | State::Exited(_) => Some(Outcome::NotRunning),
         },
@@ -132,10 +133,12 @@ fn outcome(aim: Aim, state: &State) -> Option<Outcome> {
     }
 }
 
-fn came_up(state: &State, up: Outcome) -> Option<Outcome> {
+fn came_up(service: &Service, up: Outcome) -> Option<Outcome> {
+    let state = &service.state;
     match state {
         State::Running(_) | State::Reloading(_) | State::Exited(_) => Some(up),
-        State::Backoff(backoff) => Some(Outcome::Failed(FailReason::Ended(backoff.ending.clone()))),
+        State::Backoff(_) if service.restarts_unseen() => None,
+        State::Backoff(backoff) => Some(Outcome::Failed(backoff.reason.clone())),
         State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
         State::Stopped(StopCause::Condition) => Some(Outcome::Skipped),
         State::Stopped(_) => Some(Outcome::Superseded),

@@ -54,6 +54,8 @@ impl Diagram {
 fn name(cause: &Cause) -> &'static str {
     match cause {
         Cause::Requested => "requested",
+        Cause::TriggeredBy(_) => "triggered",
+        Cause::UpheldBy(_) => "upheld",
         Cause::Restart => "tried again",
         Cause::DependenciesUp => "dependencies up",
         Cause::Phase(_) => "next phase",

@@ -112,7 +112,7 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
             ..stopping.clone()
         }),
         State::Backoff(backoff) => {
-            State::Backoff(Backoff { until: shift(backoff.until), ending: backoff.ending.clone() })
+            State::Backoff(Backoff { until: shift(backoff.until), reason: backoff.reason.clone() })
         }
         State::Exited(exited) => State::Exited(Exited {
             exit: exited.exit,

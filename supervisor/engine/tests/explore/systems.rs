@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Dependency, DependencyKind, ExitType, Failure, KillMode, Kind, ModeId, ReloadHow, ReloadSpec,
-    RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
+    RestartMode, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, Until,
+    WatchdogSpec,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -228,6 +229,7 @@ pub(crate) fn pairs() -> Vec<(String, Vec<ServiceSpec>)> {
             pairs.push((name, vec![other, one]));
         }
     }
+    pairs.extend(related());
     let reload = |how| Some(ReloadSpec { how, timeout: Some(5 * SECOND) });
     let mut other = spec(Kind::Notify, |spec| spec.reload = reload(ReloadHow::Command));
     other.reload_propagates_to = vec![ServiceId(1)];
@@ -246,9 +248,41 @@ pub(crate) fn pairs() -> Vec<(String, Vec<ServiceSpec>)> {
     pairs
 }
 
+/// Two services of which one stops, keeps up or starts the other, or does not see it restart.
+fn related() -> Vec<(String, Vec<ServiceSpec>)> {
+    use DependencyKind::{BindsTo, Conflicts, OnFailure, OnSuccess, Requires, Upholds};
+    let limited = |kind, policy| {
+        spec(kind, |spec| {
+            spec.restart.policy = policy;
+            spec.restart.limit_burst = 2;
+            spec.restart.limit_interval = 5 * SECOND;
+        })
+    };
+    let simple = || spec(Kind::Simple, |_| {});
+    let never = || limited(Kind::Simple, RestartPolicy::No);
+    let direct = || {
+        let mut spec = limited(Kind::Notify, RestartPolicy::Always);
+        spec.restart.mode = RestartMode::Direct;
+        spec
+    };
+    let mut early = depends(simple(), Requires, 0, true);
+    early.dependencies[0].until = Some(Until::Started);
+    let mut fails = depends(never(), OnFailure, 1, false);
+    fails = depends(fails, OnSuccess, 1, false);
+    [
+        ("conflict", vec![simple(), depends(simple(), Conflicts, 0, false)]),
+        ("upheld", vec![never(), depends(simple(), Upholds, 0, true)]),
+        ("start each other", vec![fails, depends(never(), OnFailure, 0, false)]),
+        ("bound to a direct one", vec![direct(), depends(simple(), BindsTo, 0, true)]),
+        ("early", vec![limited(Kind::Notify, RestartPolicy::No), early]),
+    ]
+    .map(|(name, specs)| (name.to_owned(), specs))
+    .into()
+}
+
 /// Three services: in a row, through a target, and two bound to one.
 pub(crate) fn triples() -> Vec<(String, Vec<ServiceSpec>)> {
-    use DependencyKind::{BindsTo, PartOf, Requires};
+    use DependencyKind::{BindsTo, Conflicts, PartOf, Requires, Upholds};
     let simple = || spec(Kind::Simple, |_| {});
     let row =
         vec![simple(), depends(simple(), Requires, 0, true), depends(simple(), BindsTo, 1, true)];
@@ -259,9 +293,25 @@ pub(crate) fn triples() -> Vec<(String, Vec<ServiceSpec>)> {
     ];
     let fan =
         vec![simple(), depends(simple(), BindsTo, 0, true), depends(simple(), PartOf, 0, true)];
-    [("row", row), ("through a target", target), ("fan", fan)]
-        .map(|(name, specs)| (name.to_owned(), specs))
-        .into()
+    let conflict = vec![
+        simple(),
+        depends(simple(), Requires, 0, true),
+        depends(simple(), Conflicts, 0, false),
+    ];
+    let upheld = vec![
+        spec(Kind::Simple, |spec| spec.restart.policy = RestartPolicy::No),
+        depends(simple(), Requires, 0, true),
+        depends(simple(), Upholds, 1, true),
+    ];
+    [
+        ("row", row),
+        ("through a target", target),
+        ("fan", fan),
+        ("conflict", conflict),
+        ("upheld", upheld),
+    ]
+    .map(|(name, specs)| (name.to_owned(), specs))
+    .into()
 }
 
 /// Delays that do not grow and times that are short keep the number of situations small.
@@ -278,7 +328,8 @@ fn spec(kind: Kind, change: impl FnOnce(&mut ServiceSpec)) -> ServiceSpec {
 }
 
 fn depends(mut spec: ServiceSpec, kind: DependencyKind, on: u32, ordered: bool) -> ServiceSpec {
-    spec.dependencies.push(Dependency { kind, on: ServiceId(on), ordered });
+    let until = ordered.then_some(Until::Ready);
+    spec.dependencies.push(Dependency { kind, on: ServiceId(on), until });
     spec
 }
 

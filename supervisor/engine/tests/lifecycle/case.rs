@@ -8,7 +8,7 @@ use std::time::Duration;
 use supervisor_engine::{
     Action, ActionKind, ControlCommand, Dependency, DependencyKind, Engine, Exit, Invocation, Kind,
     Manner, Moment, Notification, OperationId, Outcome, Probe, Process, Report, Request, ServiceId,
-    ServiceSpec, Signal, SpawnError, State, Status, StopHow, StopStep, Transition, Whom,
+    ServiceSpec, Signal, SpawnError, State, Status, StopHow, StopStep, Transition, Until, Whom,
 };
 
 /// Services in some situation.
@@ -24,7 +24,7 @@ pub(crate) struct Case {
 /// A spec under construction: dependencies by name.
 pub(crate) struct Spec {
     spec: ServiceSpec,
-    dependencies: Vec<(DependencyKind, &'static str, bool)>,
+    dependencies: Vec<(DependencyKind, &'static str, Option<Until>)>,
 }
 
 pub(crate) fn simple(name: &str) -> Spec {
@@ -84,18 +84,43 @@ impl Spec {
         self.depends(DependencyKind::After, on)
     }
 
+    pub(crate) fn conflicts(self, on: &'static str) -> Self {
+        self.depends(DependencyKind::Conflicts, on)
+    }
+
+    pub(crate) fn upholds(self, on: &'static str) -> Self {
+        self.depends(DependencyKind::Upholds, on)
+    }
+
+    pub(crate) fn on_failure(self, on: &'static str) -> Self {
+        self.depends(DependencyKind::OnFailure, on)
+    }
+
+    pub(crate) fn on_success(self, on: &'static str) -> Self {
+        self.depends(DependencyKind::OnSuccess, on)
+    }
+
     pub(crate) fn before(self, on: &'static str) -> Self {
         self.depends(DependencyKind::Before, on)
     }
 
     /// Takes the order out of the dependency that was named last.
-    pub(crate) fn unordered(mut self) -> Self {
-        self.dependencies.last_mut().expect("a dependency was named").2 = false;
+    pub(crate) fn unordered(self) -> Self {
+        self.until(None)
+    }
+
+    /// Lets the dependency that was named last wait for its process only.
+    pub(crate) fn started(self) -> Self {
+        self.until(Some(Until::Started))
+    }
+
+    fn until(mut self, until: Option<Until>) -> Self {
+        self.dependencies.last_mut().expect("a dependency was named").2 = until;
         self
     }
 
     pub(crate) fn depends(mut self, kind: DependencyKind, on: &'static str) -> Self {
-        self.dependencies.push((kind, on, true));
+        self.dependencies.push((kind, on, Some(Until::Ready)));
         self
     }
 }
@@ -134,7 +159,7 @@ impl Case {
         let services = specs.into_iter().map(|Spec { mut spec, dependencies }| {
             spec.dependencies = dependencies
                 .into_iter()
-                .map(|(kind, on, ordered)| Dependency { kind, on: place(on), ordered })
+                .map(|(kind, on, until)| Dependency { kind, on: place(on), until })
                 .collect();
             spec
         });

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Commands, Dependency, DependencyKind, ExitSet, ExitType, Failure, KillMode, Kind, ModeId,
-    ReloadHow, ReloadSpec, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep,
-    WatchdogSpec,
+    ReloadHow, ReloadSpec, RestartMode, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow,
+    StopStep, Until, WatchdogSpec,
 };
 
 use crate::dice::Dice;
@@ -35,9 +35,17 @@ pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
     let count = 2 + dice.below(11);
     // Some worlds are calm, some are hell.
     let trouble = dice.one_of(&[0, 5, 20, 50]);
+    let mut passing = Vec::new();
     (0..count)
         .map(|id| {
-            let spec = spec(id, count, dice);
+            let mut spec = spec(id, count, dice);
+            // What is upheld and never stays up may be waited for without end.
+            spec.dependencies.retain(|dependency| {
+                dependency.kind != DependencyKind::Upholds || !passing.contains(&dependency.on)
+            });
+            if spec.kind == Kind::Oneshot && !spec.remain_after_exit {
+                passing.push(ServiceId(id));
+            }
             let nature = nature(&spec, trouble, dice);
             (spec, nature)
         })
@@ -124,6 +132,9 @@ fn restart(spec: &mut ServiceSpec, dice: &mut Dice) {
     let restart = &mut spec.restart;
     restart.policy =
         dice.one_of(&[No, Always, OnSuccess, OnFailure, OnAbnormal, OnAbort, OnWatchdog]);
+    if spec.kind != Kind::Oneshot && dice.percent(20) {
+        restart.mode = RestartMode::Direct;
+    }
     restart.delay = dice.millis(0, 500);
     restart.max_delay = dice.millis(0, 10_000);
     restart.reset = dice.millis(0, 5_000);
@@ -170,18 +181,32 @@ fn step(dice: &mut Dice) -> StopStep {
 
 /// What is ordered points to lower numbers, so that there is no cycle.
 fn dependencies(id: u32, count: u32, dice: &mut Dice) -> Vec<Dependency> {
-    use DependencyKind::{After, Before, BindsTo, PartOf, Requires, Wants};
+    use DependencyKind::{
+        After, Before, BindsTo, Conflicts, OnFailure, OnSuccess, PartOf, Requires, Upholds, Wants,
+    };
     let mut dependencies = Vec::new();
     for _ in 0..dice.below(4) {
         let kind =
             dice.one_of(&[Requires, Requires, Wants, BindsTo, BindsTo, PartOf, After, Before]);
-        let ordered = dice.percent(80);
+        let until = if dice.percent(20) { Until::Started } else { Until::Ready };
+        let until = dice.percent(80).then_some(until);
         let choice = if kind == Before { id + 1..count } else { 0..id };
         if choice.is_empty() {
             continue;
         }
         let on = choice.start + dice.below(choice.end - choice.start);
-        dependencies.push(Dependency { kind, on: ServiceId(on), ordered });
+        dependencies.push(Dependency { kind, on: ServiceId(on), until });
+    }
+    for kind in [Conflicts, Upholds, OnFailure, OnSuccess] {
+        // Only who is upheld is waited for.
+        let choice = if kind == Upholds { id } else { count };
+        if choice > 0 && dice.percent(12) {
+            let on = dice.below(choice);
+            let until = Some(Until::Ready).filter(|_| kind == Upholds);
+            if on != id {
+                dependencies.push(Dependency { kind, on: ServiceId(on), until });
+            }
+        }
     }
     dependencies
 }
@@ -189,7 +214,8 @@ fn dependencies(id: u32, count: u32, dice: &mut Dice) -> Vec<Dependency> {
 /// Where there is no limit in time, nobody may do nothing for ever.
 fn nature(spec: &ServiceSpec, trouble: u32, dice: &mut Dice) -> Nature {
     let chance = |dice: &mut Dice| if dice.percent(50) { trouble } else { 0 };
-    let endless_start = spec.start_timeout.is_none();
+    // One that restarts unseen is waited for until it is up.
+    let endless_start = spec.start_timeout.is_none() || spec.restart.mode == RestartMode::Direct;
     let mut steps = spec.stop.modes.values().flatten().chain(&spec.stop.steps);
     let endless_stop = steps.any(|step| step.timeout.is_none());
     Nature {

@@ -6,8 +6,8 @@
 
 use supervisor_engine::{
     Action, ActionKind, Cause, ControlCommand, DependencyKind, Engine, ExitType, Goal, Invocation,
-    KillMode, Kind, Manner, Moment, Probe, Process, ReloadHow, Report, Request, ServiceId,
-    ServiceSpec, Signal, State, Status, StopCause, Transition, Whom,
+    KillMode, Kind, Manner, Moment, Probe, Process, ReloadHow, Report, Request, RestartMode,
+    ServiceId, ServiceSpec, Signal, State, Status, StopCause, Transition, Until, Whom,
 };
 
 #[path = "progress.rs"]
@@ -67,8 +67,15 @@ pub(crate) struct Account {
     finished: bool,
     /// Whether the live invocation has asked for more time.
     extended: bool,
-    /// Whether it has ended by itself in the present input.
+    /// Whether it has ended by itself in the present input, as others see it.
     died: bool,
+    /// Whether it is tried again in a way that others are not to see.
+    unseen: bool,
+    /// Whether it has failed, or ended well, in the present input.
+    failed: bool,
+    succeeded: bool,
+    /// Whether it has changed in the present input.
+    moved: bool,
     /// What was wanted of it after the input before.
     goal: Goal,
 }
@@ -149,6 +156,10 @@ impl Ledger {
             finished: false,
             extended: false,
             died: false,
+            unseen: false,
+            failed: false,
+            succeeded: false,
+            moved: false,
             goal: service.goal(),
         });
         let accounts = accounts.collect();
@@ -403,11 +414,20 @@ impl Ledger {
         }
         let stops = matches!(change.cause, Cause::Stop(_) | Cause::Cycle)
             && self.accounts[id.index()].is_live()
-            && change.from != Status::Stopping
+            && !matches!(change.from, Status::Stopping | Status::Waiting | Status::Backoff)
             // One that ended by itself meanwhile was not stopped.
             && (change.ended.is_none() || change.from == Status::Exited);
         if stops && !self.overdue {
             self.check_stop(id, engine)?;
+        }
+        if let Cause::TriggeredBy(by) = change.cause {
+            let other = &self.accounts[by.index()];
+            let due = [
+                (DependencyKind::OnFailure, other.failed),
+                (DependencyKind::OnSuccess, other.succeeded),
+            ];
+            let due = due.iter().any(|(kind, ended)| *ended && relates(engine, by, *kind, id));
+            rule(due, "what is started for the end of another was to be started for that")?;
         }
         let spec = engine.service(id).spec();
         let account = &mut self.accounts[id.index()];
@@ -418,7 +438,8 @@ impl Ledger {
             rule(followed, "nothing is up before its post-start commands are done")?;
             account.risen = change.at;
         }
-        if change.cause == Cause::Restart {
+        let upheld = matches!(change.cause, Cause::UpheldBy(_)) && change.from == Status::Backoff;
+        if change.cause == Cause::Restart || upheld {
             account.restarts += 1;
         }
         if change.ended.is_some() && account.unmet {
@@ -431,7 +452,7 @@ impl Ledger {
         account.status = change.to;
         account.up = match change.to {
             Status::Running | Status::Reloading => true,
-            Status::Exited => change.ended.is_none(),
+            Status::Exited => change.ended.is_none() && change.from != Status::Backoff,
             Status::Stopped
             | Status::Waiting
             | Status::Starting
@@ -439,9 +460,16 @@ impl Ledger {
             | Status::Backoff
             | Status::Failed => false,
         };
+        account.moved = true;
+        account.failed |= change.to == Status::Failed;
+        account.succeeded |= change.to == Status::Exited;
+        account.unseen = change.to == Status::Backoff
+            && matches!(change.cause, Cause::Ended(_))
+            && spec.restart.mode == RestartMode::Direct;
         account.died |= match change.to {
-            Status::Backoff | Status::Failed => true,
-            Status::Exited => change.ended.is_some(),
+            Status::Backoff => !account.unseen,
+            Status::Failed => true,
+            Status::Exited => !account.up,
             Status::Stopped
             | Status::Waiting
             | Status::Starting
@@ -455,8 +483,16 @@ impl Ledger {
 
     /// Nothing starts before what it requires is up and what it comes after is settled.
     fn check_start(&self, id: ServiceId, engine: &Engine) -> Verdict {
+        let beside = engine.services().find(|(rival, _)| {
+            self.accounts[rival.index()].is_live() && conflict(engine, id, *rival)
+        });
+        rule(beside.is_none(), "nothing starts beside what it conflicts with")?;
         for on in engine.graph().predecessors(id) {
             let account = &self.accounts[on.index()];
+            let runs = account.execution.is_some_and(|now| now.main != Main::Ordered);
+            if account.status == Status::Starting && runs && is_early(engine, id, *on) {
+                continue;
+            }
             let service = engine.service(*on);
             let skipped = matches!(service.state(), State::Stopped(StopCause::Condition));
             let done =
@@ -469,10 +505,10 @@ impl Ledger {
                 Status::Waiting => !self.is_held_up(*on, engine),
                 Status::Starting => true,
                 Status::Stopping => !account.stuck,
+                Status::Backoff => account.unseen,
                 Status::Stopped
                 | Status::Running
                 | Status::Reloading
-                | Status::Backoff
                 | Status::Exited
                 | Status::Failed => false,
             };
@@ -485,7 +521,7 @@ impl Ledger {
     /// Whether a service that waits does so for one that has failed and is to be tried again.
     fn is_held_up(&self, id: ServiceId, engine: &Engine) -> bool {
         match self.accounts[id.index()].status {
-            Status::Backoff => true,
+            Status::Backoff => !self.accounts[id.index()].unseen,
             Status::Waiting => {
                 let mut before = engine.graph().predecessors(id).iter();
                 before.any(|on| needs(engine, id, *on) && self.is_held_up(*on, engine))
@@ -507,7 +543,9 @@ impl Ledger {
             let goal = engine.service(*later).goal();
             // What goes down because another one has failed meanwhile may do so only now.
             let by_a_death = match goal {
-                Goal::Down { cause: StopCause::BoundTo(_), .. } => true,
+                Goal::Down {
+                    cause: StopCause::BoundTo(_) | StopCause::ConflictsWith(_), ..
+                } => true,
                 Goal::Down { cause: StopCause::StoppedWith(_), .. } => self.asked != Asked::Stop,
                 Goal::Down { .. } | Goal::Cycle | Goal::Up => false,
             };
@@ -521,17 +559,66 @@ impl Ledger {
     }
 
     /// What is bound to a service that has ended by itself is on its way down.
-    fn check_bonds(&mut self, engine: &Engine) -> Verdict {
+    fn check_bonds(&self, engine: &Engine) -> Verdict {
         for (id, service) in engine.services() {
             let bound = service.spec().dependencies.iter().any(|dependency| {
                 let dead = self.accounts[dependency.on.index()].died;
-                dead && dependency.kind == DependencyKind::BindsTo && dependency.ordered
+                dead && dependency.kind == DependencyKind::BindsTo && dependency.until.is_some()
             });
             let stays = self.accounts[id.index()].is_live() && service.goal() == Goal::Up;
             rule(!bound || !stays, "what is bound to what has ended goes down")?;
         }
-        for account in &mut self.accounts {
-            account.died = false;
+        Ok(())
+    }
+
+    /// What is to be started because another one has ended has had its turn.
+    fn check_triggers(&self, engine: &Engine) -> Verdict {
+        for (id, service) in engine.services() {
+            let ended = &self.accounts[id.index()];
+            for dependency in &service.spec().dependencies {
+                let due = match dependency.kind {
+                    DependencyKind::OnFailure => ended.failed,
+                    DependencyKind::OnSuccess => ended.succeeded,
+                    DependencyKind::Requires
+                    | DependencyKind::Wants
+                    | DependencyKind::BindsTo
+                    | DependencyKind::PartOf
+                    | DependencyKind::After
+                    | DependencyKind::Before
+                    | DependencyKind::Conflicts
+                    | DependencyKind::Upholds => false,
+                };
+                let started = &self.accounts[dependency.on.index()];
+                let at_rest = engine.service(dependency.on).state().is_at_rest();
+                let fine = !at_rest || started.moved || may_be_denied(engine, dependency.on);
+                let over = engine.is_shutting_down();
+                rule(!due || fine || over, "the end of one starts the other")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is upheld is not left at its end.
+    fn check_upheld(&self, engine: &Engine) -> Verdict {
+        for (id, service) in engine.services() {
+            let upholds = self.accounts[id.index()].up && service.goal() == Goal::Up;
+            for dependency in &service.spec().dependencies {
+                let other = &self.accounts[dependency.on.index()];
+                let left = match other.status {
+                    Status::Failed => true,
+                    Status::Exited => !other.up,
+                    Status::Stopped
+                    | Status::Waiting
+                    | Status::Starting
+                    | Status::Running
+                    | Status::Reloading
+                    | Status::Stopping
+                    | Status::Backoff => false,
+                };
+                let counts = dependency.kind == DependencyKind::Upholds
+                    && !may_be_denied(engine, dependency.on);
+                rule(!upholds || !counts || !left, "what is upheld is started again")?;
+            }
         }
         Ok(())
     }
@@ -587,6 +674,12 @@ impl Ledger {
             }
         }
         self.check_bonds(engine)?;
+        self.check_triggers(engine)?;
+        self.check_upheld(engine)?;
+        for account in &mut self.accounts {
+            account.died = false;
+            (account.failed, account.succeeded, account.moved) = (false, false, false);
+        }
         let live = self.accounts.iter().any(|account| account.execution.is_some());
         let shutdown = self.deadline.filter(|_| live);
         let expected = earliest.into_iter().chain(shutdown).min();
@@ -605,14 +698,7 @@ impl Account {
 /// Whether a service requires another one and waits for it.
 fn needs(engine: &Engine, id: ServiceId, on: ServiceId) -> bool {
     engine.service(id).spec().dependencies.iter().any(|dependency| {
-        let requires = match dependency.kind {
-            DependencyKind::Requires | DependencyKind::BindsTo => true,
-            DependencyKind::Wants
-            | DependencyKind::PartOf
-            | DependencyKind::After
-            | DependencyKind::Before => false,
-        };
-        dependency.on == on && dependency.ordered && requires
+        dependency.on == on && dependency.until.is_some() && dependency.kind.is_need()
     })
 }
 
@@ -623,6 +709,34 @@ const fn begins(what: ActionKind) -> bool {
         ActionKind::Spawn(0)
             | ActionKind::Run(ControlCommand::Condition(0) | ControlCommand::PreStart(0))
     )
+}
+
+/// Whether all that orders a service after another one waits for no more than its process.
+fn is_early(engine: &Engine, id: ServiceId, on: ServiceId) -> bool {
+    use DependencyKind::{After, Before, BindsTo, Requires, Upholds, Wants};
+    let of = |id: ServiceId, other: ServiceId, kinds: &'static [DependencyKind]| {
+        let own = engine.service(id).spec().dependencies.iter();
+        own.filter(move |dependency| dependency.on == other && kinds.contains(&dependency.kind))
+    };
+    let own = of(id, on, &[Requires, Wants, BindsTo, Upholds, After]);
+    let mut all = own.chain(of(on, id, &[Before]));
+    all.all(|dependency| dependency.until != Some(Until::Ready))
+}
+
+fn relates(engine: &Engine, id: ServiceId, kind: DependencyKind, on: ServiceId) -> bool {
+    let mut dependencies = engine.service(id).spec().dependencies.iter();
+    dependencies.any(|dependency| dependency.kind == kind && dependency.on == on)
+}
+
+fn conflict(engine: &Engine, one: ServiceId, other: ServiceId) -> bool {
+    let kind = DependencyKind::Conflicts;
+    relates(engine, one, kind, other) || relates(engine, other, kind, one)
+}
+
+/// Whether a service may not be started for the sake of others because of a conflict.
+fn may_be_denied(engine: &Engine, id: ServiceId) -> bool {
+    let needed = engine.graph().pulled_by(&[id]);
+    needed.iter().any(|one| engine.services().any(|(other, _)| conflict(engine, *one, other)))
 }
 
 fn rule(holds: bool, text: &str) -> Verdict {
