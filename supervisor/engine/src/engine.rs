@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::action::{Action, ActionKind};
+use crate::budget::Outlook;
 use crate::graph::{Graph, Hop};
 use crate::id::{Invocation, OperationId, ServiceId};
 use crate::input::{Report, Request};
@@ -25,6 +26,8 @@ pub struct Engine {
     /// Services whose goal or surroundings have changed.
     pub(crate) dirty: BTreeSet<ServiceId>,
     pub(crate) shutdown: Option<Shutdown>,
+    /// What the stops of a shutdown with a time limit will take.
+    pub(crate) outlook: Outlook,
     /// The service that each live invocation belongs to.
     live: BTreeMap<Invocation, ServiceId>,
     /// The deadlines of all states, earliest first; `enter` keeps it true.
@@ -69,6 +72,7 @@ impl Engine {
             jitter: Jitter::new(seed),
             dirty: BTreeSet::new(),
             shutdown: None,
+            outlook: Outlook::default(),
             live: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             actions: VecDeque::new(),
@@ -244,6 +248,7 @@ impl Engine {
             cause,
             ended,
         });
+        self.note_need(id);
         self.follow_up(id, now);
     }
 

@@ -307,6 +307,7 @@ impl Engine {
             }
             self.want_gone(id, cause, manner);
         }
+        self.share_out(now);
         self.begin(Verb::Shutdown, items, now)
     }
 
@@ -322,12 +323,16 @@ impl Engine {
         for index in 0..self.services.len() {
             let id = ServiceId(u32::try_from(index).unwrap_or(u32::MAX));
             let cause = StopCause::Shutdown;
+            let need = self.need(id);
             self.set_goal(id, Goal::Down { cause, manner: Manner::Force });
             match &self.get(id).state {
                 State::Stopping(_) => self.kill(id, now),
                 // Killed as soon as its spawn is known to have worked.
                 State::Starting(starting) if starting.phase == StartPhase::Exec => {}
-                state if state.is_live() => self.begin_stop(id, now),
+                state if state.is_live() => {
+                    self.begin_stop(id, now);
+                    self.deny_all(id, need.unwrap_or_default());
+                }
                 State::Stopped(_)
                 | State::Waiting
                 | State::Starting(_)

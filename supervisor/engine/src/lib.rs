@@ -30,7 +30,8 @@
 //!
 //! Where to find what: [`State`] is what a service is doing; `goals` turns requests into starts and
 //! stops; `lifecycle` is the way up; `stopping` the way down; `restart` what follows an end by
-//! itself; `standing` what neighbours wait for; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
+//! itself; `standing` what neighbours wait for; `budget` how a
+//! shutdown shares out its time; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
 //!
 //! ```
 //! use std::time::Duration;
@@ -47,6 +48,7 @@
 //! ```
 
 mod action;
+mod budget;
 mod engine;
 mod exit;
 mod goals;
@@ -69,6 +71,7 @@ mod transition;
 mod why;
 
 pub use action::{Action, ActionKind, ControlCommand, Whom};
+pub use budget::{Allotted, Share};
 pub use engine::{Engine, Wake};
 pub use exit::{Ending, Exit, ExitSet, SpawnError};
 pub use graph::{Graph, Hop};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::action::{ActionKind, ControlCommand, Whom};
+use crate::budget::Allotted;
 use crate::engine::Engine;
 use crate::exit::{Ending, Exit, SpawnError};
 use crate::id::{Invocation, ModeId, ServiceId};
@@ -12,7 +13,7 @@ use crate::reload::is_reload_command;
 use crate::restart::{self, Verdict};
 use crate::service::Goal;
 use crate::signal::Signal;
-use crate::spec::{KillMode, StopHow};
+use crate::spec::{KillMode, Kind, StopHow};
 use crate::state::{
     Backoff, Exited, FailReason, PhaseEnd, Reloading, Running, StartPhase, Starting, State, Step,
     StopPhase, Stopping,
@@ -58,6 +59,16 @@ impl Departure {
             mode: None,
         }
     }
+
+    /// Whether such a step has something to do.
+    pub(crate) fn concerns(&self, how: StopHow, kill_mode: KillMode) -> bool {
+        match how {
+            StopHow::Command(_) => self.commands,
+            StopHow::Signal(_) | StopHow::Sleep => {
+                self.main.is_none() || self.remaining && kill_mode == KillMode::Group
+            }
+        }
+    }
 }
 
 impl From<&Starting> for Departure {
@@ -80,21 +91,28 @@ impl From<&Starting> for Departure {
 impl Engine {
     /// Stops a live service by request.
     pub(crate) fn begin_stop(&mut self, id: ServiceId, now: Moment) {
-        let service = self.get(id);
-        let departure = match &service.state {
+        if let Some(departure) = self.departure(id) {
+            self.wind_down(id, departure, now);
+        } else if self.get(id).spec.kind == Kind::Target {
+            self.rest_target(id, now);
+        }
+    }
+
+    /// What a stop by request would begin with; `None` where nothing runs, or stops already.
+    pub(crate) fn departure(&self, id: ServiceId) -> Option<Departure> {
+        let state = &self.get(id).state;
+        match state {
             State::Starting(starting) => {
                 // One that settles does its work already, and may have to put it in order.
                 let commands = starting.phase == StartPhase::Settle;
-                Departure { commands, ..starting.into() }
+                Some(Departure { commands, ..starting.into() })
             }
             State::Running(running) | State::Reloading(Reloading { running, .. }) => {
-                let Some(invocation) = running.invocation else {
-                    return self.rest_target(id, now);
-                };
-                let control = is_reload_command(&service.state);
-                Departure { control, commands: true, ..Departure::new(invocation, running) }
+                let control = is_reload_command(state);
+                let departure = Departure::new(running.invocation?, running);
+                Some(Departure { control, commands: true, ..departure })
             }
-            State::Exited(Exited { exit, held: Some(held) }) => Departure {
+            State::Exited(Exited { exit, held: Some(held) }) => Some(Departure {
                 invocation: held.invocation,
                 started: held.started,
                 up: Some(held.up),
@@ -104,15 +122,14 @@ impl Engine {
                 control: held.control,
                 commands: true,
                 mode: None,
-            },
+            }),
             State::Stopped(_)
             | State::Waiting
             | State::Stopping(_)
             | State::Backoff(_)
             | State::Exited(_)
-            | State::Failed(_) => return,
-        };
-        self.wind_down(id, departure, now);
+            | State::Failed(_) => None,
+        }
     }
 
     /// A target has nothing to stop.
@@ -180,6 +197,9 @@ impl Engine {
             step,
             step_since: now,
             deadline: None,
+            due: None,
+            share: None,
+            allotted: None,
             trail: Vec::new(),
         };
         self.take_step(id, stopping, step, cause, now);
@@ -190,15 +210,9 @@ impl Engine {
     fn step_from(&self, index: usize, id: ServiceId, departure: &Departure) -> Option<Step> {
         let service = self.get(id);
         let kill_mode = service.spec.stop.kill_mode;
-        let main_alive = departure.main.is_none();
-        let others = departure.remaining && kill_mode == KillMode::Group;
         let steps = service.spec.stop.sequence(departure.mode);
         for (place, step) in steps.iter().enumerate().skip(index) {
-            let applies = match step.how {
-                StopHow::Command(_) => departure.commands,
-                StopHow::Signal(_) | StopHow::Sleep => main_alive || others,
-            };
-            if applies {
+            if departure.concerns(step.how, kill_mode) {
                 let first = steps.iter().position(|step| matches!(step.how, StopHow::Signal(_)));
                 let how = match service.spec.stop.restart_signal {
                     Some(signal)
@@ -217,7 +231,7 @@ impl Engine {
     }
 
     /// What follows the last step: `KILL`, or what comes instead of it.
-    fn final_step(&self, id: ServiceId, departure: &Departure) -> Option<Step> {
+    pub(crate) fn final_step(&self, id: ServiceId, departure: &Departure) -> Option<Step> {
         let signal = self.get(id).spec.stop.final_signal;
         match self.kill_step(id, departure)? {
             Step::Kill => Some(signal.map_or(Step::Kill, Step::Final)),
@@ -306,7 +320,7 @@ impl Engine {
         }
         stopping.step = step;
         stopping.step_since = now;
-        stopping.deadline = now.after(timeout);
+        self.time_step(id, &mut stopping, timeout, now);
         self.enter(id, State::Stopping(stopping), cause, now);
     }
 
@@ -337,7 +351,13 @@ impl Engine {
     }
 
     pub(crate) fn on_step_timeout(&mut self, id: ServiceId, now: Moment) {
-        self.next_step(id, PhaseEnd::Timeout, now);
+        let State::Stopping(stopping) = &self.get(id).state else { return };
+        let cut_short = stopping.is_cut_short();
+        let end = if cut_short { PhaseEnd::CutShort } else { PhaseEnd::Timeout };
+        if cut_short {
+            self.deny_step(id, now);
+        }
+        self.next_step(id, end, now);
     }
 
     /// `KILL` at once, whatever the step.
@@ -348,6 +368,9 @@ impl Engine {
             return;
         }
         let Some(step) = self.kill_step(id, &stopping.departure()) else { return };
+        if self.shutdown.is_some_and(|shutdown| shutdown.overdue) {
+            self.deny_rest(id, &mut stopping, now);
+        }
         stopping.close_step(PhaseEnd::CutShort, now);
         self.take_step(id, stopping, step, Cause::Step(step), now);
     }
@@ -458,13 +481,13 @@ impl Engine {
     fn finish(&mut self, id: ServiceId, stopping: Stopping, now: Moment) {
         let took = now - stopping.since;
         let departure = stopping.departure();
-        self.end(id, departure, Some((took, stopping.trail)), now);
+        self.end(id, departure, Some((took, stopping.trail)), stopping.allotted, now);
     }
 
     /// The end of an invocation that had nothing left to stop.
     pub(crate) fn conclude(&mut self, id: ServiceId, departure: Departure, now: Moment) {
         self.stop_probe(id);
-        self.end(id, departure, None, now);
+        self.end(id, departure, None, None, now);
     }
 
     fn end(
@@ -472,6 +495,7 @@ impl Engine {
         id: ServiceId,
         departure: Departure,
         stop: Option<(Duration, Vec<StopPhase>)>,
+        allotted: Option<Allotted>,
         now: Moment,
     ) {
         let ending = departure.ending.clone();
@@ -483,6 +507,7 @@ impl Engine {
             exit: departure.main,
             ending: departure.ending,
             stop,
+            allotted,
         });
         match self.get(id).goal {
             Goal::Down { cause, .. } => {
@@ -553,7 +578,7 @@ impl Engine {
 }
 
 impl Stopping {
-    fn departure(&self) -> Departure {
+    pub(crate) fn departure(&self) -> Departure {
         Departure {
             invocation: self.invocation,
             started: self.started,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Aim, Backoff, Exited, Held, Invocation, Moment, ReloadPhase, Reloading, Running, ServiceSpec,
-    Starting, State, Stopping,
+    Share, Starting, State, Stopping,
 };
 
 use crate::observed::Observed;
@@ -103,6 +103,13 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
             since: Moment::default(),
             step_since: Moment::default(),
             deadline: stopping.deadline.map(shift),
+            due: stopping.due.map(shift),
+            share: stopping.share.map(|share| Share {
+                since: shift(share.since),
+                limit: shift(share.limit),
+                ..share
+            }),
+            allotted: None,
             trail: Vec::new(),
             ..stopping.clone()
         }),

@@ -430,7 +430,13 @@ fn a_shutdown_may_be_of_a_mode() {
     case.does(["nats stop-command 0", "web TERM all"]);
     case.exits("web", 0);
     case.after(secs(20));
-    case.does(["web release", "nats KILL command", "nats USR2 all", "nats KILL all"]);
+    case.does([
+        "web release",
+        "nats KILL command",
+        "nats USR2 all",
+        "nats QUIT all",
+        "nats KILL all",
+    ]);
 }
 
 #[test]

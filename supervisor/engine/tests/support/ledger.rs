@@ -4,10 +4,12 @@
 //! change when it happens, and the engine as a whole after each input. A broken rule is an error
 //! with the rule as its text.
 
+use std::time::Duration;
+
 use supervisor_engine::{
-    Action, ActionKind, Cause, DependencyKind, Engine, Exit, Goal, Invocation, KillMode, Kind,
-    Manner, Moment, Process, ReloadHow, Report, Request, ServiceId, ServiceSpec, Signal, State,
-    Status, StopCause, Transition, Whom,
+    Action, ActionKind, Cause, DependencyKind, Engine, Exit, Goal, Invocation, KILL_PATIENCE,
+    KillMode, Kind, Manner, ModeId, Moment, PhaseEnd, Process, ReloadHow, Report, Request, Run,
+    ServiceId, ServiceSpec, Signal, State, Status, Step, StopCause, Transition, Whom,
 };
 
 /// The books about all services.
@@ -58,6 +60,10 @@ pub(crate) struct Account {
     finished: bool,
     /// Whether the live invocation has asked for more time.
     extended: bool,
+    /// Whether a request wanted `KILL` at once for the live invocation.
+    forced: bool,
+    /// The sequence of its stop, if that has a name.
+    mode: Option<ModeId>,
     /// Whether it has ended by itself in the present input.
     died: bool,
     /// What was wanted of it after the input before.
@@ -105,6 +111,8 @@ impl Ledger {
             risen: Moment::default(),
             finished: false,
             extended: false,
+            forced: false,
+            mode: None,
             died: false,
             goal: service.goal(),
         });
@@ -221,6 +229,7 @@ impl Ledger {
             account.killed = false;
             account.finished = false;
             account.extended = false;
+            account.forced = false;
             account.execution = Some(Execution {
                 invocation: action.invocation,
                 main: Main::Ordered,
@@ -311,6 +320,15 @@ impl Ledger {
         }
         if change.cause == Cause::Restart {
             account.restarts += 1;
+        }
+        if change.from != Status::Stopping && change.to == Status::Stopping {
+            account.mode = match engine.service(id).goal() {
+                Goal::Down { manner: Manner::Mode(mode), .. } => Some(mode),
+                Goal::Down { .. } | Goal::Cycle | Goal::Up => None,
+            };
+        }
+        if let Some(run) = change.ended.as_ref().filter(|_| !account.forced) {
+            account.check_report(run, spec)?;
         }
         account.status = change.to;
         account.up = match change.to {
@@ -447,8 +465,17 @@ impl Ledger {
             let may_kill = service.spec().stop.send_sigkill;
             rule(!account.stuck || account.killed || !may_kill, "stuck is what survived KILL")?;
             let forced = matches!(service.goal(), Goal::Down { manner: Manner::Force, .. });
+            account.forced |= forced && !self.overdue;
             let in_vain = forced && account.status == Status::Stopping && !account.killed;
             rule(!in_vain || !may_kill, "a forced stop kills at once")?;
+            let there = account.execution.is_some_and(|now| now.main != Main::Ordered);
+            let outlives = self.overdue && there && !account.killed;
+            rule(!outlives || !may_kill, "no process outlives the time of a shutdown")?;
+            if let (State::Stopping(stopping), Some(limit)) = (state, self.deadline) {
+                let in_time = stopping.deadline.is_some_and(|deadline| deadline <= limit);
+                let after_all = matches!(stopping.step, Step::Kill | Step::Stuck);
+                rule(in_time || after_all, "no step goes on beyond the time of a shutdown")?;
+            }
             let at_rest = matches!(state.status(), Status::Stopped | Status::Failed);
             rule(!at_rest || known.is_none(), "what is down has no process")?;
             if let Some(at) = state.deadline() {
@@ -466,6 +493,30 @@ impl Ledger {
 }
 
 impl Account {
+    /// What a report says by how much a stop was cut short is what its steps lack.
+    fn check_report(&self, run: &Run, spec: &ServiceSpec) -> Verdict {
+        let (Some((_, phases)), Some(allotted)) = (&run.stop, run.allotted) else { return Ok(()) };
+        let named = self.mode.and_then(|mode| spec.stop.modes.get(&mode));
+        let sequence = named.unwrap_or(&spec.stop.steps);
+        let mut lacks = Duration::ZERO;
+        for phase in phases.iter().filter(|phase| phase.end == PhaseEnd::CutShort) {
+            let timeout = match phase.step {
+                Step::Sequence(place, _) => sequence[place].timeout,
+                Step::Final(_) => Some(KILL_PATIENCE),
+                Step::Announced | Step::Abort(_) | Step::Kill | Step::Stuck => None,
+            };
+            // What counts as the whole time of the shutdown, or was extended, is not for these books.
+            let Some(timeout) = timeout.filter(|_| !self.extended) else { return Ok(()) };
+            lacks += timeout.saturating_sub(phase.took);
+        }
+        if let Some(Step::Kill | Step::Stuck) = phases.first().map(|phase| phase.step) {
+            return rule(allotted.short == allotted.asked, "what had no turn lacks all of it");
+        }
+        rule(allotted.short == lacks, "the report says what was cut short").map_err(|rule| {
+            format!("{rule}: {lacks:?} of {allotted:?} in {phases:?} after {named:?}")
+        })
+    }
+
     fn is_live(&self) -> bool {
         self.execution.is_some() || self.up
     }
