@@ -14,7 +14,6 @@ use crate::graph::Graph;
 use crate::id::ServiceId;
 use crate::input::Manner;
 use crate::moment::Moment;
-use crate::service::Goal;
 use crate::state::{State, Step, Stopping};
 use crate::stopping::{Departure, KILL_PATIENCE};
 
@@ -124,10 +123,7 @@ impl Engine {
         if !service.state.is_live() || matches!(service.state, State::Stopping(_)) {
             return None;
         }
-        let manner = match service.goal {
-            Goal::Down { manner, .. } => manner,
-            Goal::Cycle | Goal::Up => Manner::Graceful,
-        };
+        let manner = service.manner();
         let departure = self.departure(id);
         Some(departure.map_or(Duration::ZERO, |departure| {
             self.sum(self.stop_timeouts(id, departure, manner).into_iter())
@@ -289,7 +285,7 @@ impl Stopping {
 
 impl Graph {
     /// All services, each behind those that its start waits for.
-    fn start_order(&self) -> Vec<ServiceId> {
+    pub(crate) fn start_order(&self) -> Vec<ServiceId> {
         let mut waits_for: Vec<usize> = self.ids().map(|id| self.predecessors(id).len()).collect();
         let mut order: Vec<ServiceId> =
             self.ids().filter(|id| waits_for[id.index()] == 0).collect();

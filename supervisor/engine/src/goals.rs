@@ -44,8 +44,8 @@ impl Engine {
             Request::Stop { services, manner, no_dependents } => {
                 self.want_down(&services, manner, no_dependents, now)
             }
-            Request::Restart { services, no_dependents } => {
-                self.want_cycle(&services, no_dependents, now)
+            Request::Restart { services, manner, no_dependents } => {
+                self.want_cycle(&services, manner, no_dependents, now)
             }
             Request::Reload(services) => self.want_reload(&services, now),
             Request::Signal { services, signal } => self.send_signal(&services, signal, now),
@@ -140,7 +140,13 @@ impl Engine {
     }
 
     /// These go down with what cannot be without them, and all come up again.
-    fn want_cycle(&mut self, named: &[ServiceId], no_dependents: bool, now: Moment) -> OperationId {
+    fn want_cycle(
+        &mut self,
+        named: &[ServiceId],
+        manner: Manner,
+        no_dependents: bool,
+        now: Moment,
+    ) -> OperationId {
         let mut items = Vec::new();
         if self.is_shutting_down() {
             items.extend(unique(named).map(|id| done(id, Outcome::Superseded)));
@@ -168,6 +174,10 @@ impl Engine {
             items.push(Item { service: id, named, aim, outcome: None });
             if !was_down {
                 self.set_goal(id, Goal::Cycle);
+                // One that was to be forced remains so.
+                if self.get(id).manner() != Manner::Force {
+                    self.change(id, |service| service.cycle_manner = manner);
+                }
             }
         }
         let named: Vec<ServiceId> =
@@ -420,8 +430,8 @@ impl Engine {
                 self.set_goal(id, Goal::Up);
                 self.enter(id, State::Waiting, Cause::Requested, now);
             }
-            (State::Stopping(_), Goal::Down { manner, .. }) => {
-                if manner == Manner::Force {
+            (State::Stopping(_), Goal::Down { .. } | Goal::Cycle) => {
+                if service.manner() == Manner::Force {
                     self.kill(id, now);
                 }
             }

@@ -49,6 +49,7 @@
 
 mod action;
 mod budget;
+mod critical;
 mod engine;
 mod exit;
 mod goals;
@@ -72,6 +73,7 @@ mod why;
 
 pub use action::{Action, ActionKind, ControlCommand, Whom};
 pub use budget::{Allotted, Share};
+pub use critical::Chain;
 pub use engine::{Engine, Wake};
 pub use exit::{Ending, Exit, ExitSet, SpawnError};
 pub use graph::{Graph, Hop};

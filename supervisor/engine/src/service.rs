@@ -15,6 +15,8 @@ use crate::state::{State, Step, StopCause};
 pub struct Service {
     pub(crate) spec: ServiceSpec,
     pub(crate) goal: Goal,
+    /// How it goes down if it is to come up again.
+    pub(crate) cycle_manner: Manner,
     pub(crate) state: State,
     pub(crate) since: Moment,
     /// Restarts in a row.
@@ -53,6 +55,7 @@ impl Service {
         Self {
             spec,
             goal: Goal::Down { cause, manner: Manner::Graceful },
+            cycle_manner: Manner::Graceful,
             state: State::Stopped(cause),
             since: Moment::default(),
             attempt: 0,
@@ -72,6 +75,15 @@ impl Service {
     /// What is wanted of it.
     pub const fn goal(&self) -> Goal {
         self.goal
+    }
+
+    /// How it goes down, if it is to.
+    pub const fn manner(&self) -> Manner {
+        match self.goal {
+            Goal::Down { manner, .. } => manner,
+            Goal::Cycle => self.cycle_manner,
+            Goal::Up => Manner::Graceful,
+        }
     }
 
     /// What it is doing.

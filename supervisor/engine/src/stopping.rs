@@ -148,11 +148,7 @@ impl Engine {
 
     /// Begins the stop of an invocation with the first step that makes sense.
     pub(crate) fn wind_down(&mut self, id: ServiceId, mut departure: Departure, now: Moment) {
-        let manner = match self.get(id).goal {
-            Goal::Down { manner, .. } => manner,
-            Goal::Cycle | Goal::Up => Manner::Graceful,
-        };
-        let step = match manner {
+        let step = match self.get(id).manner() {
             Manner::Force => self.kill_step(id, &departure),
             Manner::Graceful => self.step_from(0, id, &departure),
             Manner::Mode(mode) => {

@@ -162,10 +162,11 @@ impl Runtime {
                 manner: self.manner(request.mode.as_deref())?,
                 no_dependents,
             },
-            api::Verb::Restart => {
-                self.refuse_manner(request)?;
-                Request::Restart { services, no_dependents }
-            }
+            api::Verb::Restart => Request::Restart {
+                services,
+                manner: self.manner(request.mode.as_deref())?,
+                no_dependents,
+            },
             api::Verb::Reload => Request::Reload(services),
             api::Verb::Signal => Request::Signal { services, signal: signal(request)? },
             api::Verb::Reset => Request::Reset(services),

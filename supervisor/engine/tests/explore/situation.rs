@@ -20,6 +20,7 @@ pub(crate) fn fingerprint(world: &Observed) -> u64 {
     let mut hasher = DefaultHasher::new();
     for (id, service) in world.engine.services() {
         service.goal().hash(&mut hasher);
+        service.manner().hash(&mut hasher);
         relative(service.state(), service.spec(), world.now).hash(&mut hasher);
         let execution = world.ledger.execution(id).copied();
         let execution = execution.map(|mut execution| {

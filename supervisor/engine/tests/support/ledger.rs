@@ -9,7 +9,7 @@ use std::time::Duration;
 use supervisor_engine::{
     Action, ActionKind, Cause, DependencyKind, Engine, Exit, Goal, Invocation, KILL_PATIENCE,
     KillMode, Kind, Manner, ModeId, Moment, PhaseEnd, Process, ReloadHow, Report, Request, Run,
-    ServiceId, ServiceSpec, Signal, State, Status, Step, StopCause, Transition, Whom,
+    Service, ServiceId, ServiceSpec, Signal, State, Status, Step, StopCause, Transition, Whom,
 };
 
 /// The books about all services.
@@ -216,10 +216,10 @@ impl Ledger {
     }
 
     /// Takes note of an action and checks that it may be.
-    pub(crate) fn act(&mut self, action: Action, spec: &ServiceSpec, goal: Goal) -> Verdict {
+    pub(crate) fn act(&mut self, action: Action, service: &Service) -> Verdict {
+        let (spec, goal) = (service.spec(), service.goal());
         let by_hand = self.asked == Asked::Signal;
-        let forced =
-            by_hand || self.overdue || matches!(goal, Goal::Down { manner: Manner::Force, .. });
+        let forced = by_hand || self.overdue || service.manner() == Manner::Force;
         let account = &mut self.accounts[action.service.index()];
         if action.what == ActionKind::Spawn {
             rule(account.execution.is_none(), "a service has one live invocation at most")?;
@@ -322,9 +322,9 @@ impl Ledger {
             account.restarts += 1;
         }
         if change.from != Status::Stopping && change.to == Status::Stopping {
-            account.mode = match engine.service(id).goal() {
-                Goal::Down { manner: Manner::Mode(mode), .. } => Some(mode),
-                Goal::Down { .. } | Goal::Cycle | Goal::Up => None,
+            account.mode = match engine.service(id).manner() {
+                Manner::Mode(mode) => Some(mode),
+                Manner::Graceful | Manner::Force => None,
             };
         }
         if let Some(run) = change.ended.as_ref().filter(|_| !account.forced) {
@@ -464,7 +464,7 @@ impl Ledger {
             }
             let may_kill = service.spec().stop.send_sigkill;
             rule(!account.stuck || account.killed || !may_kill, "stuck is what survived KILL")?;
-            let forced = matches!(service.goal(), Goal::Down { manner: Manner::Force, .. });
+            let forced = service.manner() == Manner::Force;
             account.forced |= forced && !self.overdue;
             let in_vain = forced && account.status == Status::Stopping && !account.killed;
             rule(!in_vain || !may_kill, "a forced stop kills at once")?;
