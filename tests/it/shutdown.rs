@@ -169,15 +169,14 @@ fn the_sockets_are_gone_after_the_shutdown() {
 
 #[test]
 fn six_that_do_not_want_to_go_share_the_time_of_a_shutdown() {
-    let mut spec = "[defaults]\ntype = \"notify\"\n".to_owned();
     let names = ["a", "b", "c", "d", "e", "f"];
-    for (place, name) in names.iter().enumerate() {
-        spec.push_str(&format!("[service.{name}]\n"));
-        spec.push_str("command = \"${FIXTURE} ${SERVICE} --ignore TERM --ready\"\n");
-        if let Some(next) = names.get(place + 1) {
-            spec.push_str(&format!("requires = [\"{next}\"]\n"));
-        }
-    }
+    let services = names.iter().enumerate().map(|(place, name)| {
+        let next = names.get(place + 1).map(|next| format!("requires = [\"{next}\"]"));
+        let next = next.unwrap_or_default();
+        let command = "${FIXTURE} ${SERVICE} --ignore TERM --ready";
+        format!("[service.{name}]\ntype = \"notify\"\ncommand = \"{command}\"\n{next}\n")
+    });
+    let spec: String = services.collect();
     let mut daemon = Daemon::builder().supervisor("shutdown-timeout = \"6s\"").spec(&spec).boot();
     let warning = "a → b → c → d → e → f need 60s, shutdown-timeout is 6s";
     let plan = daemon.ctl(&["plan", "shutdown"]).stdout;

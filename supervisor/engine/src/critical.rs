@@ -64,12 +64,12 @@ impl Engine {
         let running = Running { invocation: None, started, up, watchdog: None, expires: None };
         let departure = Departure { commands: true, ..Departure::new(Invocation(0), &running) };
         let departure = match spec.kind {
-            Kind::Target => return Some(Duration::ZERO),
             Kind::Simple | Kind::Notify => departure,
+            // Its process has done its work.
             Kind::Oneshot if spec.remain_after_exit => {
                 Departure { main: Some(Exit::Code(0)), ..departure }
             }
-            Kind::Oneshot => return Some(Duration::ZERO),
+            Kind::Target | Kind::Oneshot => return Some(Duration::ZERO),
         };
         worst(self.stop_timeouts(id, departure, Manner::Graceful))
     }

@@ -27,8 +27,8 @@ fn deadline(case: &Case, name: &str) -> Duration {
 /// How the last invocation of this one ended.
 fn run<'a>(case: &'a Case, name: &str) -> &'a Run {
     let id = case.id(name);
-    let ends = case.transitions.iter().rev().filter(|change| change.service == id);
-    ends.filter_map(|change| change.ended.as_deref()).next().expect("it has ended")
+    let mut changes = case.transitions.iter().rev().filter(|change| change.service == id);
+    changes.find_map(|change| change.ended.as_deref()).expect("it has ended")
 }
 
 fn allotted(case: &Case, name: &str) -> Allotted {
