@@ -14,6 +14,7 @@ mod daemon;
 mod descriptors;
 mod directory;
 pub mod logs;
+mod longest_stop;
 mod memory;
 pub mod notify;
 mod pid_file;

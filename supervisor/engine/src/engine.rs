@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::action::{Action, ActionKind};
+use crate::budget::Outlook;
 use crate::graph::{Graph, Hop};
 use crate::id::{Invocation, OperationId, ServiceId};
 use crate::input::{Report, Request};
@@ -32,6 +33,8 @@ pub struct Engine {
     pub(crate) triggered: BTreeSet<ServiceId>,
     /// Services that begin to come up and uphold others.
     pub(crate) upholders: BTreeSet<ServiceId>,
+    /// What the stops of a shutdown with a time limit will take.
+    pub(crate) outlook: Outlook,
     /// The service that each live invocation belongs to.
     live: BTreeMap<Invocation, ServiceId>,
     /// The deadlines of all states, earliest first; `enter` keeps it true.
@@ -79,6 +82,7 @@ impl Engine {
             triggers: VecDeque::new(),
             triggered: BTreeSet::new(),
             upholders: BTreeSet::new(),
+            outlook: Outlook::default(),
             live: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             actions: VecDeque::new(),
@@ -258,6 +262,7 @@ impl Engine {
             cause,
             ended,
         });
+        self.note_need(id);
         self.follow_up(id, now);
     }
 

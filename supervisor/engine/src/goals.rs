@@ -44,8 +44,8 @@ impl Engine {
             Request::Stop { services, manner, no_dependents } => {
                 self.want_down(&services, manner, no_dependents, now)
             }
-            Request::Restart { services, no_dependents } => {
-                self.want_cycle(&services, no_dependents, now)
+            Request::Restart { services, manner, no_dependents } => {
+                self.want_cycle(&services, manner, no_dependents, now)
             }
             Request::Reload(services) => self.want_reload(&services, now),
             Request::Signal { services, signal } => self.send_signal(&services, signal, now),
@@ -145,7 +145,13 @@ impl Engine {
     }
 
     /// These go down with what cannot be without them, and all come up again.
-    fn want_cycle(&mut self, named: &[ServiceId], no_dependents: bool, now: Moment) -> OperationId {
+    fn want_cycle(
+        &mut self,
+        named: &[ServiceId],
+        manner: Manner,
+        no_dependents: bool,
+        now: Moment,
+    ) -> OperationId {
         let mut items = Vec::new();
         if self.is_shutting_down() {
             items.extend(unique(named).map(|id| done(id, Outcome::Superseded)));
@@ -178,6 +184,10 @@ impl Engine {
             items.push(Item { service: id, named, aim, outcome: None });
             if !was_down {
                 self.set_goal(id, Goal::Cycle);
+                // One that was to be forced remains so.
+                if self.get(id).manner() != Manner::Force {
+                    self.change(id, |service| service.cycle_manner = manner);
+                }
             }
         }
         self.want_up(&to_start, &mut items, now);
@@ -305,6 +315,7 @@ impl Engine {
             }
             self.want_gone(id, cause, manner);
         }
+        self.share_out(now);
         self.begin(Verb::Shutdown, items, now)
     }
 
@@ -320,12 +331,16 @@ impl Engine {
         for index in 0..self.services.len() {
             let id = ServiceId(u32::try_from(index).unwrap_or(u32::MAX));
             let cause = StopCause::Shutdown;
+            let need = self.need(id);
             self.set_goal(id, Goal::Down { cause, manner: Manner::Force });
             match &self.get(id).state {
                 State::Stopping(_) => self.kill(id, now),
                 // Killed as soon as its spawn is known to have worked.
                 State::Starting(starting) if starting.phase == StartPhase::Exec => {}
-                state if state.is_live() => self.begin_stop(id, now),
+                state if state.is_live() => {
+                    self.begin_stop(id, now);
+                    self.deny_all(id, need.unwrap_or_default());
+                }
                 State::Stopped(_)
                 | State::Waiting
                 | State::Starting(_)
@@ -418,8 +433,8 @@ impl Engine {
                 self.set_goal(id, Goal::Up);
                 self.enter(id, State::Waiting, Cause::Requested, now);
             }
-            (State::Stopping(_), Goal::Down { manner, .. }) => {
-                if manner == Manner::Force {
+            (State::Stopping(_), Goal::Down { .. } | Goal::Cycle) => {
+                if service.manner() == Manner::Force {
                     self.kill(id, now);
                 }
             }

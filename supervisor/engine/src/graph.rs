@@ -149,6 +149,11 @@ impl Graph {
         if cycles.is_empty() { Ok(graph) } else { Err(cycles) }
     }
 
+    /// All services.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ServiceId> + use<> {
+        (0..).map(ServiceId).take(self.nodes.len())
+    }
+
     pub(crate) fn node(&self, id: ServiceId) -> &Node {
         &self.nodes[id.index()]
     }

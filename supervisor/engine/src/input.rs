@@ -28,6 +28,8 @@ pub enum Request {
     Restart {
         /// The services.
         services: Vec<ServiceId>,
+        /// How they stop.
+        manner: Manner,
         /// Leave their dependents running.
         no_dependents: bool,
     },

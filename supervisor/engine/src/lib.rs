@@ -32,9 +32,10 @@
 //! Where to find what: [`State`] is what a service is doing; `goals` turns requests into starts and
 //! stops; `lifecycle` is the way up, `start_commands` what is run on it; `stopping` the way down,
 //! `post_stop` what is run after it; `forking` what is up without the process that was started; `restart`
-//! what follows an end by itself; `standing` what neighbours wait for; `conflict` who may be up
-//! together; `upholding` and `trigger` who is started because of what became of others; [`Operation`]
-//! what a request has come to; [`Why`] and [`Plan`] explain.
+//! what follows an end by itself; `budget` how a shutdown shares out its time; `standing` what
+//! neighbours wait for; `conflict` who may be up together; `upholding` and `trigger` who is started
+//! because of what became of others; [`Operation`] what a request has come to; [`Why`] and [`Plan`]
+//! explain.
 //!
 //! ```
 //! use std::time::Duration;
@@ -51,8 +52,10 @@
 //! ```
 
 mod action;
+mod budget;
 mod commands;
 mod conflict;
+mod critical;
 mod engine;
 mod exit;
 mod forking;
@@ -82,7 +85,9 @@ mod upholding;
 mod why;
 
 pub use action::{Action, ActionKind, ControlCommand, Probe, Whom};
+pub use budget::{Allotted, Share};
 pub use commands::{Commands, Failure};
+pub use critical::Chain;
 pub use engine::{Engine, Wake};
 pub use exit::{Ending, Exit, ExitSet, SpawnError};
 pub use graph::{Graph, Hop};

@@ -468,7 +468,7 @@ impl Engine {
                 // How long the kernel may take is not for the service to say.
                 State::Stopping(stopping)
                     if matches!(stopping.step, Step::Final(_) | Step::Kill) => {}
-                State::Stopping(stopping) => later(&mut stopping.deadline),
+                State::Stopping(stopping) => stopping.extend(to),
                 State::Stopped(_)
                 | State::Waiting
                 | State::Backoff(_)

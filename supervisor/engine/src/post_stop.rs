@@ -7,7 +7,6 @@ use crate::exit::{Exit, SpawnError};
 use crate::id::ServiceId;
 use crate::input::Manner;
 use crate::moment::Moment;
-use crate::service::Goal;
 use crate::state::{PhaseEnd, State, Step};
 use crate::transition::Cause;
 
@@ -16,7 +15,7 @@ impl Engine {
     /// at once.
     pub(crate) fn has_post_stop(&self, id: ServiceId) -> bool {
         let service = self.get(id);
-        let forced = matches!(service.goal, Goal::Down { manner: Manner::Force, .. });
+        let forced = service.manner() == Manner::Force;
         // What is stuck holds up no shutdown, and does not begin to when it goes at last.
         let too_late = service.state.is_stuck() && self.is_shutting_down();
         !service.spec.commands.post_stop.is_empty() && !forced && !too_late

@@ -18,6 +18,8 @@ use crate::trigger::Trigger;
 pub struct Service {
     pub(crate) spec: ServiceSpec,
     pub(crate) goal: Goal,
+    /// How it goes down if it is to come up again.
+    pub(crate) cycle_manner: Manner,
     pub(crate) state: State,
     pub(crate) since: Moment,
     /// Restarts in a row.
@@ -58,6 +60,7 @@ impl Service {
         Self {
             spec,
             goal: Goal::Down { cause, manner: Manner::Graceful },
+            cycle_manner: Manner::Graceful,
             state: State::Stopped(cause),
             since: Moment::default(),
             attempt: 0,
@@ -78,6 +81,15 @@ impl Service {
     /// What is wanted of it.
     pub const fn goal(&self) -> Goal {
         self.goal
+    }
+
+    /// How it goes down, if it is to.
+    pub const fn manner(&self) -> Manner {
+        match self.goal {
+            Goal::Down { manner, .. } => manner,
+            Goal::Cycle => self.cycle_manner,
+            Goal::Up => Manner::Graceful,
+        }
     }
 
     /// What it is doing.

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use crate::engine::Engine;
 use crate::graph::{Bond, Graph, Tie};
 use crate::id::ServiceId;
+use crate::input::Manner;
 use crate::service::{Goal, Service};
 use crate::spec::{Kind, Until};
 use crate::state::{StartPhase, State, StopCause};
@@ -75,7 +76,10 @@ impl Engine {
     /// What is wanted of a service, changed.
     pub(crate) fn set_goal(&mut self, id: ServiceId, goal: Goal) {
         if self.get(id).goal != goal {
-            self.change(id, |service| service.goal = goal);
+            self.change(id, |service| {
+                service.goal = goal;
+                service.cycle_manner = Manner::Graceful;
+            });
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a service is doing, with everything that is true only then.
 
+use crate::budget::{Allotted, Share};
 use crate::exit::{Ending, Exit};
 use crate::id::{Invocation, ModeId, ServiceId};
 use crate::main_process::Main;
@@ -182,6 +183,13 @@ pub struct Stopping {
     pub step_since: Moment,
     /// When it has taken too long.
     pub deadline: Option<Moment>,
+    /// When it would have by the service's own times; later than the deadline where a shutdown has
+    /// too little time.
+    pub due: Option<Moment>,
+    /// The part of the present step in the time of a shutdown.
+    pub share: Option<Share>,
+    /// What the time limit of a shutdown has meant so far.
+    pub allotted: Option<Allotted>,
     /// The steps before it.
     pub trail: Vec<StopPhase>,
 }
@@ -231,7 +239,7 @@ pub enum PhaseEnd {
     CommandFailed(Exit),
     /// Its command could not be started.
     CommandNotStarted(String),
-    /// A request or the shutdown's deadline wanted `KILL` at once.
+    /// A request wanted `KILL` at once, or the shutdown had no more time for it.
     CutShort,
 }
 

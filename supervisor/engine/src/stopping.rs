@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::action::{ActionKind, ControlCommand, Whom};
+use crate::budget::Allotted;
 use crate::engine::Engine;
 use crate::exit::{Ending, Exit, SpawnError};
 use crate::id::{Invocation, ModeId, ServiceId};
@@ -13,7 +14,7 @@ use crate::reload::is_reload_command;
 use crate::restart::{self, Verdict};
 use crate::service::Goal;
 use crate::signal::Signal;
-use crate::spec::{KillMode, StopHow};
+use crate::spec::{KillMode, Kind, StopHow};
 use crate::state::{
     Backoff, Exited, FailReason, PhaseEnd, Reloading, Running, StartPhase, Starting, State, Step,
     StopCause, StopPhase, Stopping,
@@ -40,6 +41,8 @@ pub(crate) struct Departure {
     pub(crate) control: bool,
     /// Whether stop commands are run.
     pub(crate) commands: bool,
+    /// Whether it is of use to others until its first step.
+    pub(crate) drains: bool,
     /// The sequence that its steps are of; `None` is the default one.
     pub(crate) mode: Option<ModeId>,
 }
@@ -56,7 +59,19 @@ impl Departure {
             remaining: running.main.is_survived(),
             control: false,
             commands: false,
+            drains: false,
             mode: None,
+        }
+    }
+
+    /// Whether such a step has something to do.
+    pub(crate) fn concerns(&self, how: StopHow, kill_mode: KillMode) -> bool {
+        match how {
+            StopHow::Command(_) => self.commands,
+            StopHow::Signal(_) | StopHow::Sleep => {
+                let reached = kill_mode == KillMode::Group || self.main == Main::Unknown;
+                self.main.is_alive() || self.asks_control() || self.remaining && reached
+            }
         }
     }
 }
@@ -84,6 +99,7 @@ impl From<&Starting> for Departure {
                 | StartPhase::Settle => false,
             },
             commands: false,
+            drains: false,
             mode: None,
         }
     }
@@ -100,27 +116,28 @@ impl Departure {
 impl Engine {
     /// Stops a live service by request.
     pub(crate) fn begin_stop(&mut self, id: ServiceId, now: Moment) {
-        let service = self.get(id);
-        let departure = match &service.state {
+        if let Some(departure) = self.departure(id) {
+            self.wind_down(id, departure, now);
+        } else if self.get(id).spec.kind == Kind::Target {
+            self.rest_target(id, now);
+        }
+    }
+
+    /// What a stop by request would begin with; `None` where nothing runs, or stops already.
+    pub(crate) fn departure(&self, id: ServiceId) -> Option<Departure> {
+        let state = &self.get(id).state;
+        match state {
             State::Starting(starting) => {
                 // One that has stood up does its work already, and may have to put it in order.
                 let commands = starting.has_stood_up();
-                Departure { commands, ..starting.into() }
+                Some(Departure { commands, ..starting.into() })
             }
             State::Running(running) | State::Reloading(Reloading { running, .. }) => {
-                let Some(invocation) = running.invocation else {
-                    return self.rest_target(id, now);
-                };
-                let control = is_reload_command(&service.state);
-                let departure =
-                    Departure { control, commands: true, ..Departure::new(invocation, running) };
-                if !service.spec.stop.drain.is_zero() && self.manner(id) != Manner::Force {
-                    let mode = self.mode(id);
-                    return self.depart(id, Departure { mode, ..departure }, Step::Drain, now);
-                }
-                departure
+                let control = is_reload_command(state);
+                let departure = Departure::new(running.invocation?, running);
+                Some(Departure { control, commands: true, drains: true, ..departure })
             }
-            State::Exited(Exited { exit, held: Some(held) }) => Departure {
+            State::Exited(Exited { exit, held: Some(held) }) => Some(Departure {
                 invocation: held.invocation,
                 started: held.started,
                 up: Some(held.up),
@@ -129,16 +146,16 @@ impl Engine {
                 remaining: held.remaining,
                 control: held.control,
                 commands: true,
+                drains: false,
                 mode: None,
-            },
+            }),
             State::Stopped(_)
             | State::Waiting
             | State::Stopping(_)
             | State::Backoff(_)
             | State::Exited(_)
-            | State::Failed(_) => return,
-        };
-        self.wind_down(id, departure, now);
+            | State::Failed(_) => None,
+        }
     }
 
     /// A target has nothing to stop.
@@ -158,7 +175,10 @@ impl Engine {
     /// Begins the stop of an invocation with the first step that makes sense.
     pub(crate) fn wind_down(&mut self, id: ServiceId, mut departure: Departure, now: Moment) {
         departure.mode = self.mode(id);
-        let step = match self.manner(id) {
+        let step = match self.get(id).manner() {
+            Manner::Graceful | Manner::Mode(_) if departure.drains && self.drains(id) => {
+                Some(Step::Drain)
+            }
             Manner::Force => self.kill_step(id, &departure),
             Manner::Graceful | Manner::Mode(_) => self.step_from(0, id, &departure),
         };
@@ -168,17 +188,14 @@ impl Engine {
         }
     }
 
-    /// How a stop that begins now goes.
-    fn manner(&self, id: ServiceId) -> Manner {
-        match self.get(id).goal {
-            Goal::Down { manner, .. } => manner,
-            Goal::Cycle | Goal::Up => Manner::Graceful,
-        }
+    /// Whether its spec wants it to be left alone before a stop that is asked for.
+    fn drains(&self, id: ServiceId) -> bool {
+        !self.get(id).spec.stop.drain.is_zero()
     }
 
     /// The sequence of a stop that begins now.
     fn mode(&self, id: ServiceId) -> Option<ModeId> {
-        match self.manner(id) {
+        match self.get(id).manner() {
             Manner::Mode(mode) => Some(mode),
             Manner::Graceful | Manner::Force => None,
         }
@@ -195,8 +212,18 @@ impl Engine {
             (None, Goal::Up) => Cause::Step(step),
         };
         let asks_control = departure.asks_control();
-        let Departure { invocation, started, up, ending, main, remaining, control, commands, mode } =
-            departure;
+        let Departure {
+            invocation,
+            started,
+            up,
+            ending,
+            main,
+            remaining,
+            control,
+            commands,
+            drains: _,
+            mode,
+        } = departure;
         self.stop_probe(id);
         if control && !asks_control {
             self.kill_control(id, invocation);
@@ -217,6 +244,9 @@ impl Engine {
             step,
             step_since: now,
             deadline: None,
+            due: None,
+            share: None,
+            allotted: None,
             trail: Vec::new(),
         };
         self.take_step(id, stopping, step, cause, now);
@@ -227,16 +257,9 @@ impl Engine {
     fn step_from(&self, index: usize, id: ServiceId, departure: &Departure) -> Option<Step> {
         let service = self.get(id);
         let kill_mode = service.spec.stop.kill_mode;
-        let asked = departure.main.is_alive() || departure.asks_control();
-        let reached = kill_mode == KillMode::Group || departure.main == Main::Unknown;
-        let others = departure.remaining && reached;
         let steps = service.spec.stop.sequence(departure.mode);
         for (place, step) in steps.iter().enumerate().skip(index) {
-            let applies = match step.how {
-                StopHow::Command(_) => departure.commands,
-                StopHow::Signal(_) | StopHow::Sleep => asked || others,
-            };
-            if applies {
+            if departure.concerns(step.how, kill_mode) {
                 let first = steps.iter().position(|step| matches!(step.how, StopHow::Signal(_)));
                 let how = match service.spec.stop.restart_signal {
                     Some(signal)
@@ -255,7 +278,7 @@ impl Engine {
     }
 
     /// What follows the last step: `KILL`, or what comes instead of it.
-    fn final_step(&self, id: ServiceId, departure: &Departure) -> Option<Step> {
+    pub(crate) fn final_step(&self, id: ServiceId, departure: &Departure) -> Option<Step> {
         let signal = self.get(id).spec.stop.final_signal;
         match self.kill_step(id, departure)? {
             Step::Kill => Some(signal.map_or(Step::Kill, Step::Final)),
@@ -358,7 +381,7 @@ impl Engine {
         }
         stopping.step = step;
         stopping.step_since = now;
-        stopping.deadline = now.after(timeout);
+        self.time_step(id, &mut stopping, timeout, now);
         self.enter(id, State::Stopping(stopping), cause, now);
     }
 
@@ -390,7 +413,13 @@ impl Engine {
     }
 
     pub(crate) fn on_step_timeout(&mut self, id: ServiceId, now: Moment) {
-        self.next_step(id, PhaseEnd::Timeout, now);
+        let State::Stopping(stopping) = &self.get(id).state else { return };
+        let cut_short = stopping.is_cut_short();
+        let end = if cut_short { PhaseEnd::CutShort } else { PhaseEnd::Timeout };
+        if cut_short {
+            self.deny_step(id, now);
+        }
+        self.next_step(id, end, now);
     }
 
     /// `KILL` at once, whatever the step.
@@ -401,6 +430,9 @@ impl Engine {
             return;
         }
         let Some(step) = self.kill_step(id, &stopping.departure()) else { return };
+        if self.shutdown.is_some_and(|shutdown| shutdown.overdue) {
+            self.deny_rest(id, &mut stopping, now);
+        }
         stopping.close_step(PhaseEnd::CutShort, now);
         self.take_step(id, stopping, step, Cause::Step(step), now);
     }
@@ -517,7 +549,7 @@ impl Engine {
         }
         let took = now - stopping.since;
         let departure = stopping.departure();
-        self.end(id, departure, Some((took, stopping.trail)), now);
+        self.end(id, departure, Some((took, stopping.trail)), stopping.allotted, now);
     }
 
     /// The end of an invocation that had nothing left to stop.
@@ -526,7 +558,7 @@ impl Engine {
             return self.depart(id, departure, Step::PostStop(0), now);
         }
         self.stop_probe(id);
-        self.end(id, departure, None, now);
+        self.end(id, departure, None, None, now);
     }
 
     fn end(
@@ -534,6 +566,7 @@ impl Engine {
         id: ServiceId,
         departure: Departure,
         stop: Option<(Duration, Vec<StopPhase>)>,
+        allotted: Option<Allotted>,
         now: Moment,
     ) {
         let ending = departure.ending.clone();
@@ -545,6 +578,7 @@ impl Engine {
             exit: departure.main.exit(),
             ending: departure.ending,
             stop,
+            allotted,
         });
         match self.get(id).goal {
             Goal::Down { cause, .. } => {
@@ -633,6 +667,7 @@ impl Stopping {
             remaining: self.remaining,
             control: self.control,
             commands: self.commands,
+            drains: false,
             mode: self.mode,
         }
     }

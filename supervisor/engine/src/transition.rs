@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::budget::Allotted;
 use crate::exit::{Ending, Exit};
 use crate::id::{Invocation, ServiceId};
 use crate::moment::Moment;
@@ -101,6 +102,8 @@ pub struct Run {
     pub ending: Option<Ending>,
     /// From the begin of its stop to the end, and its steps, if it was stopped.
     pub stop: Option<(Duration, Vec<StopPhase>)>,
+    /// What the time limit of a shutdown meant for the stop.
+    pub allotted: Option<Allotted>,
 }
 
 impl Run {

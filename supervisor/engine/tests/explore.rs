@@ -187,10 +187,12 @@ fn requests(id: ServiceId, spec: &ServiceSpec, of: usize) -> Vec<Request> {
             no_dependents: false,
         },
         Request::Stop { services: services.clone(), manner: Manner::Force, no_dependents: false },
-        Request::Restart { services: services.clone(), no_dependents: false },
+        restart(&services, Manner::Graceful, false),
     ];
     for mode in spec.stop.modes.keys() {
         let manner = Manner::Mode(*mode);
+        requests.push(restart(&services, manner, false));
+        requests.push(restart(&services, Manner::Force, false));
         let services = services.clone();
         requests.push(Request::Stop { services, manner, no_dependents: false });
         requests.push(Request::Shutdown { within: None, manner });
@@ -201,10 +203,14 @@ fn requests(id: ServiceId, spec: &ServiceSpec, of: usize) -> Vec<Request> {
     if of == 1 {
         requests.push(Request::Reset(services));
     } else {
-        requests.push(Request::Restart { services: services.clone(), no_dependents: true });
+        requests.push(restart(&services, Manner::Graceful, true));
         requests.push(Request::Stop { services, manner: Manner::Graceful, no_dependents: true });
     }
     requests
+}
+
+fn restart(services: &[ServiceId], manner: Manner, no_dependents: bool) -> Request {
+    Request::Restart { services: services.to_vec(), manner, no_dependents }
 }
 
 /// What the processes of an invocation can give news of.

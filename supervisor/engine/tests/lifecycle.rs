@@ -1,5 +1,7 @@
 //! What the engine does in which case: each test is one behaviour, told as a story.
 
+#[path = "lifecycle/budget.rs"]
+mod budget;
 #[path = "lifecycle/case.rs"]
 mod case;
 #[path = "lifecycle/commands.rs"]

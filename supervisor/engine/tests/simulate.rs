@@ -281,7 +281,7 @@ impl History {
             0 => Request::Boot,
             1..6 => Request::Start(services),
             6..10 => Request::Stop { services, manner: manner(dice), no_dependents },
-            10..14 => Request::Restart { services, no_dependents },
+            10..14 => Request::Restart { services, manner: manner(dice), no_dependents },
             14..16 => Request::Reload(services),
             16 => Request::Signal { services, signal: Signal::USR1 },
             17 => Request::Signal { services, signal: Signal::KILL },

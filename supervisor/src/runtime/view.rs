@@ -1,5 +1,7 @@
 //! The engine's state as the API shows it.
 
+use std::time::Duration;
+
 use supervisor_api as api;
 use supervisor_engine::{
     Aim, Cause, ControlCommand, DependencyKind, Ending, Engine, Exit, FailReason, Health, Item,
@@ -8,6 +10,7 @@ use supervisor_engine::{
 };
 
 use crate::clock::{Wall, millis};
+use crate::longest_stop;
 
 /// The name of a service, for sentences.
 pub(crate) fn name(engine: &Engine, id: ServiceId) -> &str {
@@ -440,7 +443,13 @@ fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResul
     (result, message)
 }
 
-pub(crate) fn plan(engine: &Engine, verb: api::Verb, plan: &Plan) -> api::Plan {
+/// `timeout` is the time limit of a shutdown.
+pub(crate) fn plan(
+    engine: &Engine,
+    verb: api::Verb,
+    plan: &Plan,
+    timeout: Option<Duration>,
+) -> api::Plan {
     let stops = |id: ServiceId| {
         let mut steps = plan.waves.iter().flatten();
         steps.any(|step| step.service == id && step.what == PlanKind::Stop)
@@ -471,6 +480,8 @@ pub(crate) fn plan(engine: &Engine, verb: api::Verb, plan: &Plan) -> api::Plan {
         verb,
         waves: plan.waves.iter().map(wave).collect(),
         worst_ms: plan.worst.map(millis),
+        longest_stop: longest_stop::line(engine, &plan.critical),
+        warnings: longest_stop::warning(engine, &plan.critical, timeout).into_iter().collect(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Aim, Backoff, Exited, Held, Invocation, Moment, ReloadPhase, Reloading, Running, ServiceSpec,
-    Starting, State, Stopping,
+    Share, Starting, State, Stopping,
 };
 
 use crate::observed::Observed;
@@ -20,6 +20,7 @@ pub(crate) fn fingerprint(world: &Observed) -> u64 {
     let mut hasher = DefaultHasher::new();
     for (id, service) in world.engine.services() {
         service.goal().hash(&mut hasher);
+        service.manner().hash(&mut hasher);
         relative(service.state(), service.spec(), world.now).hash(&mut hasher);
         let execution = world.ledger.execution(id).copied();
         let execution = execution.map(|mut execution| {
@@ -108,6 +109,13 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
             since: Moment::default(),
             step_since: Moment::default(),
             deadline: stopping.deadline.map(shift),
+            due: stopping.due.map(shift),
+            share: stopping.share.map(|share| Share {
+                since: shift(share.since),
+                limit: shift(share.limit),
+                ..share
+            }),
+            allotted: None,
             trail: Vec::new(),
             ..stopping.clone()
         }),

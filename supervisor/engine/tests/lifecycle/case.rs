@@ -224,12 +224,12 @@ impl Case {
 
     pub(crate) fn restart(&mut self, names: &str) -> OperationId {
         let services = self.ids(names);
-        self.request(Request::Restart { services, no_dependents: false })
+        self.request(Request::Restart { services, manner: Manner::Graceful, no_dependents: false })
     }
 
     pub(crate) fn restart_alone(&mut self, names: &str) -> OperationId {
         let services = self.ids(names);
-        self.request(Request::Restart { services, no_dependents: true })
+        self.request(Request::Restart { services, manner: Manner::Graceful, no_dependents: true })
     }
 
     pub(crate) fn reload(&mut self, names: &str) -> OperationId {

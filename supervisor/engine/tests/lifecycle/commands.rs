@@ -1,7 +1,7 @@
 //! The commands around a main process, and several in its place.
 
 use supervisor_engine::{
-    Failure, KillMode, Outcome, RestartPolicy, Signal, State, Status, StopCause,
+    Failure, KillMode, Manner, Outcome, RestartPolicy, Signal, State, Status, StopCause,
 };
 
 use crate::case::{Case, Spec, command, notify, oneshot, secs, signal, simple};
@@ -239,7 +239,10 @@ fn a_service_that_is_up_drains_first() {
     case.does(["a TERM all"]);
 
     let mut case = Case::up([simple("a").with(|spec| spec.stop.drain = secs(5))]);
-    assert_eq!(case.engine.plan_stop(&case.ids("a"), false).worst, Some(secs(15)));
+    assert_eq!(
+        case.engine.plan_stop(&case.ids("a"), Manner::Graceful, false).worst,
+        Some(secs(15))
+    );
     case.stop("a");
     case.exits("a", 0);
     case.does(["a release"]);

@@ -4,10 +4,13 @@
 //! change when it happens, and the engine as a whole after each input. A broken rule is an error
 //! with the rule as its text.
 
+use std::time::Duration;
+
 use supervisor_engine::{
     Action, ActionKind, Cause, ControlCommand, DependencyKind, Engine, ExitType, Goal, Invocation,
-    KillMode, Kind, Manner, Moment, Probe, Process, ReloadHow, Report, Request, RestartMode,
-    ServiceId, ServiceSpec, Signal, State, Status, StopCause, Transition, Until, Whom,
+    KILL_PATIENCE, KillMode, Kind, Manner, ModeId, Moment, PhaseEnd, Probe, Process, ReloadHow,
+    Report, Request, RestartMode, Run, Service, ServiceId, ServiceSpec, Signal, State, Status,
+    Step, StopCause, StopPhase, Transition, Until, Whom,
 };
 
 #[path = "progress.rs"]
@@ -24,6 +27,8 @@ pub(crate) struct Ledger {
     /// Whether that has happened: then order does not count any more.
     pub(crate) overdue: bool,
     asked: Asked,
+    /// Whether the present input asks for `KILL` at once.
+    forcing: bool,
     highest: Invocation,
 }
 
@@ -67,6 +72,10 @@ pub(crate) struct Account {
     finished: bool,
     /// Whether the live invocation has asked for more time.
     extended: bool,
+    /// Whether a request wanted `KILL` at once for the live invocation.
+    forced: bool,
+    /// The sequence of its stop, if that has a name.
+    mode: Option<ModeId>,
     /// Whether it has ended by itself in the present input, as others see it.
     died: bool,
     /// Whether it is tried again in a way that others are not to see.
@@ -155,6 +164,8 @@ impl Ledger {
             risen: Moment::default(),
             finished: false,
             extended: false,
+            forced: false,
+            mode: None,
             died: false,
             unseen: false,
             failed: false,
@@ -168,6 +179,7 @@ impl Ledger {
             deadline: None,
             overdue: false,
             asked: Asked::Nothing,
+            forcing: false,
             highest: Invocation(0),
         }
     }
@@ -178,6 +190,12 @@ impl Ledger {
 
     /// Takes note of what is asked for.
     pub(crate) fn requested(&mut self, request: &Request, now: Moment) {
+        self.forcing = matches!(
+            request,
+            Request::Stop { manner: Manner::Force, .. }
+                | Request::Restart { manner: Manner::Force, .. }
+                | Request::Shutdown { manner: Manner::Force, .. }
+        );
         self.asked = match request {
             Request::Stop { no_dependents: false, .. } => Asked::Stop,
             Request::Signal { .. } => Asked::Signal,
@@ -290,10 +308,10 @@ impl Ledger {
     }
 
     /// Takes note of an action and checks that it may be.
-    pub(crate) fn act(&mut self, action: Action, spec: &ServiceSpec, goal: Goal) -> Verdict {
+    pub(crate) fn act(&mut self, action: Action, service: &Service) -> Verdict {
+        let (spec, goal) = (service.spec(), service.goal());
         let by_hand = self.asked == Asked::Signal;
-        let forced =
-            by_hand || self.overdue || matches!(goal, Goal::Down { manner: Manner::Force, .. });
+        let forced = by_hand || self.overdue || service.manner() == Manner::Force;
         let account = &mut self.accounts[action.service.index()];
         if account.execution.is_none() && begins(action.what) {
             rule(action.invocation > self.highest, "no invocation is used twice")?;
@@ -303,6 +321,7 @@ impl Ledger {
             account.killed = false;
             account.finished = false;
             account.extended = false;
+            account.forced = false;
             account.execution = Some(Execution {
                 invocation: action.invocation,
                 main: Main::Absent { others: false },
@@ -394,6 +413,7 @@ impl Ledger {
                 rule(now.probe.is_none(), "released when the probe was stopped")?;
                 let leaves = spec.stop.kill_mode == KillMode::Process;
                 rule(!others || leaves, "released when all processes are gone")?;
+                let forced = forced || account.forced || self.forcing;
                 let due = !spec.commands.post_stop.is_empty() && !account.stuck && !forced;
                 rule(!due || now.progress.is_after(), "post-stop runs in each invocation")?;
                 account.execution = None;
@@ -448,6 +468,15 @@ impl Ledger {
         }
         if change.from == Status::Waiting && change.to == Status::Starting {
             account.begun = change.at;
+        }
+        if change.from != Status::Stopping && change.to == Status::Stopping {
+            account.mode = match engine.service(id).manner() {
+                Manner::Mode(mode) => Some(mode),
+                Manner::Graceful | Manner::Force => None,
+            };
+        }
+        if let Some(run) = change.ended.as_ref().filter(|_| !account.forced) {
+            account.check_report(run, spec)?;
         }
         account.status = change.to;
         account.up = match change.to {
@@ -625,7 +654,7 @@ impl Ledger {
 
     /// What holds between two inputs, whatever happened.
     pub(crate) fn check(&mut self, engine: &Engine, time: Moment) -> Verdict {
-        self.asked = Asked::Nothing;
+        (self.asked, self.forcing) = (Asked::Nothing, false);
         let mut earliest: Option<Moment> = None;
         for (id, service) in engine.services() {
             let (state, account) = (service.state(), &mut self.accounts[id.index()]);
@@ -664,9 +693,18 @@ impl Ledger {
             }
             let may_kill = service.spec().stop.send_sigkill;
             rule(!account.stuck || account.killed || !may_kill, "stuck is what survived KILL")?;
-            let forced = matches!(service.goal(), Goal::Down { manner: Manner::Force, .. });
+            let forced = service.manner() == Manner::Force;
+            account.forced |= forced && !self.overdue;
             let in_vain = forced && account.status == Status::Stopping && !account.killed;
             rule(!in_vain || !may_kill, "a forced stop kills at once")?;
+            let there = account.execution.is_some_and(|now| now.main != Main::Ordered);
+            let outlives = self.overdue && there && !account.killed;
+            rule(!outlives || !may_kill, "no process outlives the time of a shutdown")?;
+            if let (State::Stopping(stopping), Some(limit)) = (state, self.deadline) {
+                let in_time = stopping.deadline.is_some_and(|deadline| deadline <= limit);
+                let after_all = matches!(stopping.step, Step::Kill | Step::Stuck);
+                rule(in_time || after_all, "no step goes on beyond the time of a shutdown")?;
+            }
             let at_rest = matches!(state.status(), Status::Stopped | Status::Failed);
             rule(!at_rest || known.is_none(), "what is down has no process")?;
             if let Some(at) = state.deadline() {
@@ -690,6 +728,36 @@ impl Ledger {
 }
 
 impl Account {
+    /// What a report says by how much a stop was cut short is what its steps lack.
+    fn check_report(&self, run: &Run, spec: &ServiceSpec) -> Verdict {
+        let (Some((_, phases)), Some(allotted)) = (&run.stop, run.allotted) else { return Ok(()) };
+        let named = self.mode.and_then(|mode| spec.stop.modes.get(&mode));
+        let sequence = named.unwrap_or(&spec.stop.steps);
+        let mut lacks = Duration::ZERO;
+        for phase in phases.iter().filter(|phase| phase.end == PhaseEnd::CutShort) {
+            let timeout = match phase.step {
+                Step::Sequence(place, _) => sequence[place].timeout,
+                Step::Final(_) => Some(KILL_PATIENCE),
+                Step::Drain => Some(spec.stop.drain),
+                Step::PostStop(_) | Step::Announced | Step::Abort(_) | Step::Kill | Step::Stuck => {
+                    None
+                }
+            };
+            // What counts as the whole time of the shutdown, or was extended, is not for these books.
+            let Some(timeout) = timeout.filter(|_| !self.extended) else { return Ok(()) };
+            lacks += timeout.saturating_sub(phase.took);
+        }
+        let commands = phases.iter().any(|phase| matches!(phase.step, Step::PostStop(_)));
+        let at_once =
+            matches!(phases.first(), Some(StopPhase { step: Step::Kill | Step::Stuck, .. }));
+        if at_once && !commands {
+            return rule(allotted.short == allotted.asked, "what had no turn lacks all of it");
+        }
+        rule(allotted.short == lacks, "the report says what was cut short").map_err(|rule| {
+            format!("{rule}: {lacks:?} of {allotted:?} in {phases:?} after {named:?}")
+        })
+    }
+
     fn is_live(&self) -> bool {
         self.execution.is_some() || self.up
     }

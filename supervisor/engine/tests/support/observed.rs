@@ -82,7 +82,7 @@ impl Observed {
     fn take(&mut self, effects: &mut Effects) -> Result<(), String> {
         while let Some(action) = self.engine.poll_action() {
             let service = self.engine.service(action.service);
-            self.ledger.act(action, service.spec(), service.goal())?;
+            self.ledger.act(action, service)?;
             effects.actions.push(action);
         }
         while let Some(change) = self.engine.poll_transition() {
