@@ -11,7 +11,6 @@ use crate::operation::{Operation, Operations};
 use crate::restart::Jitter;
 use crate::service::Service;
 use crate::spec::ServiceSpec;
-use crate::standing::Tally;
 use crate::state::State;
 use crate::transition::{Cause, Run, Transition};
 
@@ -25,6 +24,8 @@ pub struct Engine {
     /// Services whose goal or surroundings have changed.
     pub(crate) dirty: BTreeSet<ServiceId>,
     pub(crate) shutdown: Option<Shutdown>,
+    /// The operations that restart one service after the other.
+    pub(crate) rolls: BTreeSet<OperationId>,
     /// The service that each live invocation belongs to.
     live: BTreeMap<Invocation, ServiceId>,
     /// The deadlines of all states, earliest first; `enter` keeps it true.
@@ -59,23 +60,25 @@ impl Engine {
     /// Answers the cycles if the order of the services has any.
     pub fn new(specs: Vec<ServiceSpec>, seed: u64) -> Result<Self, Vec<Vec<Hop>>> {
         let graph = Graph::new(&specs)?;
-        let services = (0..).map(ServiceId).zip(specs);
-        let services =
-            services.map(|(id, spec)| Service::new(spec, Tally::at_first(id, &graph))).collect();
-        Ok(Self {
-            services,
+        let mut engine = Self {
+            services: specs.into_iter().map(Service::new).collect(),
             graph,
             operations: Operations::default(),
             jitter: Jitter::new(seed),
             dirty: BTreeSet::new(),
             shutdown: None,
+            rolls: BTreeSet::new(),
             live: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             actions: VecDeque::new(),
             transitions: VecDeque::new(),
             last_invocation: 0,
             now: Moment::default(),
-        })
+        };
+        engine.recount();
+        // Nobody has asked for anything yet.
+        engine.dirty.clear();
+        Ok(engine)
     }
 
     /// Somebody asks for something. The operation can have ended when this returns.
@@ -144,9 +147,10 @@ impl Engine {
         self.operations.get(id)
     }
 
-    /// All services with their ids.
+    /// All services with their ids; those that were removed are none.
     pub fn services(&self) -> impl Iterator<Item = (ServiceId, &Service)> {
-        (0..).map(ServiceId).zip(&self.services)
+        let all = (0..).map(ServiceId).zip(&self.services);
+        all.filter(|(_, service)| !service.is_removed())
     }
 
     /// One service.

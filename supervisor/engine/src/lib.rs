@@ -30,7 +30,8 @@
 //!
 //! Where to find what: [`State`] is what a service is doing; `goals` turns requests into starts and
 //! stops; `lifecycle` is the way up; `stopping` the way down; `restart` what follows an end by
-//! itself; `standing` what neighbours wait for; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
+//! itself; `standing` what neighbours wait for; `membership` services that come and go; `rolling` restarts
+//! one by one; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
 //!
 //! ```
 //! use std::time::Duration;
@@ -54,11 +55,13 @@ mod graph;
 mod id;
 mod input;
 mod lifecycle;
+mod membership;
 mod moment;
 mod operation;
 mod plan;
 mod reload;
 mod restart;
+mod rolling;
 mod service;
 mod signal;
 mod spec;
@@ -74,6 +77,7 @@ pub use exit::{Ending, Exit, ExitSet, SpawnError};
 pub use graph::{Graph, Hop};
 pub use id::{Invocation, ModeId, OperationId, ServiceId};
 pub use input::{Manner, Notification, Process, Report, Request, WatchdogMessage};
+pub use membership::Scaling;
 pub use moment::Moment;
 pub use operation::{Aim, ENDED_OPERATIONS_KEPT, Item, Operation, Outcome, Verb};
 pub use plan::{Plan, PlanKind, PlanStep};

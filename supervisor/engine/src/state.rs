@@ -242,6 +242,8 @@ pub enum StopCause {
     Shutdown,
     /// Its failure was reset.
     Reset,
+    /// It is not one of the services any more.
+    Removed,
 }
 
 /// Why a service has failed.

@@ -6,12 +6,16 @@ mod case;
 mod dependency;
 #[path = "lifecycle/explain.rs"]
 mod explain;
+#[path = "lifecycle/membership.rs"]
+mod membership;
 #[path = "lifecycle/operation.rs"]
 mod operation;
 #[path = "lifecycle/reload.rs"]
 mod reload;
 #[path = "lifecycle/restart.rs"]
 mod restart;
+#[path = "lifecycle/rolling.rs"]
+mod rolling;
 #[path = "lifecycle/runtime.rs"]
 mod runtime;
 #[path = "lifecycle/shutdown.rs"]

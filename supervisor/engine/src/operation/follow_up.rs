@@ -6,7 +6,7 @@ use super::{Aim, Item, Outcome, Verb};
 use crate::engine::Engine;
 use crate::id::{OperationId, ServiceId};
 use crate::moment::Moment;
-use crate::state::{FailReason, State};
+use crate::state::{FailReason, State, StopCause};
 
 impl Engine {
     /// Registers an operation with the services that it waits for.
@@ -116,6 +116,7 @@ fn outcome(aim: Aim, state: &State) -> Option<Outcome> {
             | State::Exited(_) => None,
         },
         Aim::Down if state.is_stuck() => Some(Outcome::Stuck),
+        Aim::Down if *state == State::Stopped(StopCause::Removed) => Some(Outcome::Removed),
         Aim::Down => state.is_at_rest().then_some(Outcome::Stopped),
         Aim::Reload { begun } => match state {
             // What had begun to reload is gone; a new one may come up.
@@ -127,7 +128,7 @@ fn outcome(aim: Aim, state: &State) -> Option<Outcome> {
             State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
             State::Stopped(_) | State::Stopping(_) | State::Exited(_) => Some(Outcome::NotRunning),
         },
-        Aim::None => None,
+        Aim::Turn | Aim::None => None,
     }
 }
 

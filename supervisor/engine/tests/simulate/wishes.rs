@@ -39,6 +39,8 @@ impl Wishes {
             Request::Boot
             | Request::Start(_)
             | Request::Restart { .. }
+            | Request::Roll(_)
+            | Request::Scale(_)
             | Request::Reload(_)
             | Request::Signal { .. } => {}
         }
@@ -55,7 +57,8 @@ impl Wishes {
                         StopCause::NeverStarted
                         | StopCause::Requested
                         | StopCause::Shutdown
-                        | StopCause::Reset => false,
+                        | StopCause::Reset
+                        | StopCause::Removed => false,
                     },
                     State::Waiting
                     | State::Starting(_)

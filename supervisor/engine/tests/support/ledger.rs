@@ -125,6 +125,8 @@ impl Ledger {
             | Request::Boot
             | Request::Start(_)
             | Request::Restart { .. }
+            | Request::Roll(_)
+            | Request::Scale(_)
             | Request::Reload(_)
             | Request::Reset(_)
             | Request::Shutdown { .. } => Asked::Other,
