@@ -16,6 +16,7 @@ mod files;
 mod harness;
 mod hostile;
 mod init;
+mod instances;
 mod lifecycle;
 mod logs;
 mod notify;

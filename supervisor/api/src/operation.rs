@@ -18,6 +18,8 @@ pub enum Verb {
     Signal,
     /// Forget failures and start limits.
     Reset,
+    /// Change how many instances there are.
+    Scale,
 }
 
 impl Verb {
@@ -30,6 +32,7 @@ impl Verb {
             Self::Reload => "reload",
             Self::Signal => "signal",
             Self::Reset => "reset",
+            Self::Scale => "scale",
         }
     }
 }
@@ -60,6 +63,12 @@ pub struct OperationRequest {
     /// Leave dependents alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_dependents: bool,
+    /// For `restart`: one after the other, each when the one before it is up again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolling: bool,
+    /// For `scale`: how many instances each target is to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<u32>,
 }
 
 /// An operation and how far it is.
@@ -114,6 +123,12 @@ pub enum ItemResult {
     Signalled,
     /// Failures and limits are forgotten.
     Reset,
+    /// It is there now, and down.
+    Added,
+    /// It was there before.
+    Unchanged,
+    /// It is down, and not there any more.
+    Removed,
     /// The process could not be started.
     SpawnFailed,
     /// The process ended, or was ended, before it was up.
@@ -128,6 +143,8 @@ pub enum ItemResult {
     StopFailed,
     /// A later request asked for the opposite.
     Superseded,
+    /// It was left as it is, because one before it failed.
+    NotTried,
 }
 
 impl ItemResult {
@@ -141,14 +158,18 @@ impl ItemResult {
             | Self::Restarted
             | Self::Reloaded
             | Self::Signalled
-            | Self::Reset => true,
+            | Self::Reset
+            | Self::Added
+            | Self::Unchanged
+            | Self::Removed => true,
             Self::SpawnFailed
             | Self::StartFailed
             | Self::DependencyFailed
             | Self::StartLimit
             | Self::ReloadFailed
             | Self::StopFailed
-            | Self::Superseded => false,
+            | Self::Superseded
+            | Self::NotTried => false,
         }
     }
 }
@@ -177,7 +198,7 @@ pub struct PlanWave {
 pub struct PlanStep {
     /// The service.
     pub service: String,
-    /// `start` or `stop`.
+    /// `start`, `stop`, `add` or `remove`.
     pub action: String,
     /// `named`, or the relation that pulls it in: `required by web`.
     pub why: String,

@@ -71,6 +71,27 @@ impl Engine {
         self.plan(&[(PlanKind::Stop, &stops), (PlanKind::Start, &starts)])
     }
 
+    /// What a rolling restart of these would do.
+    pub fn plan_roll(&self, named: &[ServiceId]) -> Plan {
+        let mut whole = Plan { waves: Vec::new(), worst: Some(Duration::ZERO) };
+        let order = self.roll_order(named);
+        let only = order.len() == 1;
+        for id in order {
+            if !only && self.is_to_be_down(id) {
+                continue;
+            }
+            let mut part = self.plan_restart(&[id], true);
+            whole.waves.append(&mut part.waves);
+            whole.worst = whole.worst.zip(part.worst).map(|(a, b)| a.saturating_add(b));
+        }
+        whole
+    }
+
+    /// The longest time that a start of this service may take by its timeouts; `None`: no limit.
+    pub fn start_limit(&self, id: ServiceId) -> Option<Duration> {
+        self.worst(id, PlanKind::Start)
+    }
+
     fn start_reasons(&self, named: &[ServiceId]) -> Reasons {
         reasons(named, |id| {
             let node = self.graph.node(id);

@@ -29,12 +29,10 @@ impl Engine {
     /// Restarts these in the order of starts, and in the order of the request where that says
     /// nothing. What is down stays down, unless it is the only one.
     pub(crate) fn want_roll(&mut self, named: &[ServiceId], now: Moment) -> OperationId {
-        let mut order: Vec<ServiceId> = unique(named).collect();
+        let order = self.roll_order(named);
         if order.len() < 2 || self.is_shutting_down() {
             return self.want_cycle(&order, true, now);
         }
-        let depths = self.graph.depths();
-        order.sort_by_key(|id| depths[id.index()]);
         let mut items = Vec::new();
         for id in order {
             if self.is_to_be_down(id) {
@@ -107,7 +105,15 @@ impl Engine {
         }
     }
 
-    fn is_to_be_down(&self, id: ServiceId) -> bool {
+    /// In the order of starts, then of the request.
+    pub(crate) fn roll_order(&self, named: &[ServiceId]) -> Vec<ServiceId> {
+        let depths = self.graph.depths();
+        let mut order: Vec<ServiceId> = unique(named).collect();
+        order.sort_by_key(|id| depths[id.index()]);
+        order
+    }
+
+    pub(crate) fn is_to_be_down(&self, id: ServiceId) -> bool {
         let service = self.get(id);
         service.state.is_at_rest() || matches!(service.goal, Goal::Down { .. })
     }
@@ -117,9 +123,7 @@ impl Engine {
         let mut operations = self.get(id).operations.iter();
         operations.any(|operation| {
             let item = self.operations.item(*operation, id);
-            item.is_some_and(|item| {
-                item.outcome.is_none() && matches!(item.aim, Aim::Cycle { .. })
-            })
+            item.is_some_and(|item| item.outcome.is_none() && matches!(item.aim, Aim::Cycle { .. }))
         })
     }
 

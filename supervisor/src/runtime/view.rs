@@ -130,6 +130,7 @@ fn stop_cause(engine: &Engine, cause: StopCause) -> String {
         StopCause::BoundTo(id) => format!("bound to {}, which ended", name(engine, id)),
         StopCause::Shutdown => "shutdown".to_owned(),
         StopCause::Reset => "reset".to_owned(),
+        StopCause::Removed => "removed".to_owned(),
     }
 }
 
@@ -194,6 +195,7 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
                 StopCause::BoundTo(other) => ("bound-to", Some(other)),
                 StopCause::Shutdown => ("shutdown", None),
                 StopCause::Reset => ("reset", None),
+                StopCause::Removed => ("removed", None),
             };
             let services = about.map(|id| names(&[id])).unwrap_or_default();
             api::Why { services, ..plain(code, stop_cause(engine, cause)) }
@@ -272,6 +274,7 @@ pub(crate) const fn verb(verb: Verb) -> &'static str {
         Verb::Reload => "reload",
         Verb::Signal => "signal",
         Verb::Reset => "reset",
+        Verb::Scale => "scale",
         Verb::Shutdown => "shutdown",
     }
 }
@@ -296,7 +299,11 @@ pub(crate) fn operation(
 
 fn item(engine: &Engine, item: &Item) -> api::Item {
     let (result, message) = match &item.outcome {
+        None if item.aim == Aim::Turn => (None, "its turn has not come".to_owned()),
         None => (None, why(engine, item.service).message),
+        Some(Outcome::Superseded) if engine.service(item.service).is_leaving() => {
+            (Some(api::ItemResult::Superseded), "it is removed".to_owned())
+        }
         Some(outcome) => {
             let (result, message) = outcome_view(engine, outcome, item.aim);
             (Some(result), message)
@@ -337,6 +344,10 @@ fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResul
         }
         Outcome::Stuck => (R::StopFailed, "still there after KILL".to_owned()),
         Outcome::Superseded => (R::Superseded, "a later request asked for the opposite".to_owned()),
+        Outcome::Added => (R::Added, String::new()),
+        Outcome::Unchanged => (R::Unchanged, String::new()),
+        Outcome::Removed => (R::Removed, String::new()),
+        Outcome::NotTried => (R::NotTried, "one before it failed".to_owned()),
     };
     (result, message)
 }

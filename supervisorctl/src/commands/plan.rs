@@ -2,7 +2,7 @@
 
 use supervisor_api::{Client, OperationRequest, Plan, PlanStep, Verb};
 
-use crate::args::{Format, PlanVerb};
+use crate::args::{Count, Format, PlanVerb};
 use crate::duration::for_people;
 use crate::error::CtlError;
 use crate::exit::Exit;
@@ -14,24 +14,52 @@ pub(super) async fn run(
     verb: PlanVerb,
     names: Vec<String>,
     mode: Option<String>,
+    rolling: bool,
 ) -> Result<Exit, CtlError> {
-    let request = OperationRequest {
-        verb: match verb {
-            PlanVerb::Start => Verb::Start,
-            PlanVerb::Stop => Verb::Stop,
-            PlanVerb::Restart => Verb::Restart,
-        },
-        targets: names,
+    let (verb, requests) = match verb {
+        PlanVerb::Start => (Verb::Start, vec![(names, None)]),
+        PlanVerb::Stop => (Verb::Stop, vec![(names, None)]),
+        PlanVerb::Restart => (Verb::Restart, vec![(names, None)]),
+        PlanVerb::Scale => (Verb::Scale, counts(&names)?),
+    };
+    for (targets, instances) in requests {
+        let request = request(verb, targets, mode.clone(), rolling, instances);
+        let plan = client.plan(&request).await?;
+        print(ui, &plan)?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// `NAME=N` words, each a request of its own.
+fn counts(words: &[String]) -> Result<Vec<(Vec<String>, Option<u32>)>, CtlError> {
+    let parse = |word: &String| {
+        let count: Count = word
+            .parse()
+            .map_err(|error| CtlError::new(Exit::Usage, format!("\"{word}\": {error}")))?;
+        Ok((vec![count.name], Some(count.instances)))
+    };
+    words.iter().map(parse).collect()
+}
+
+fn request(
+    verb: Verb,
+    targets: Vec<String>,
+    mode: Option<String>,
+    rolling: bool,
+    instances: Option<u32>,
+) -> OperationRequest {
+    OperationRequest {
+        verb,
+        targets,
         timeout: None,
         mode,
         signal: None,
         dry_run: true,
         wait: false,
         no_dependents: false,
-    };
-    let plan = client.plan(&request).await?;
-    print(ui, &plan)?;
-    Ok(Exit::Ok)
+        rolling,
+        instances,
+    }
 }
 
 fn print(ui: &mut Ui, plan: &Plan) -> Result<(), CtlError> {

@@ -8,8 +8,7 @@ use std::time::Duration;
 use supervisor_engine::{
     Action, ActionKind, ControlCommand, Dependency, DependencyKind, Engine, Exit, Invocation, Kind,
     Manner, Moment, Notification, OperationId, Outcome, Process, Report, Request, Scaling,
-    ServiceId,
-    ServiceSpec, Signal, SpawnError, State, Status, StopHow, StopStep, Transition, Whom,
+    ServiceId, ServiceSpec, Signal, SpawnError, State, Status, StopHow, StopStep, Transition, Whom,
 };
 
 /// Services in some situation.
@@ -210,7 +209,8 @@ impl Case {
                 self.latest.push(None);
             }
         }
-        let specs = specs.into_iter().map(|spec| (self.id(&spec.spec.name), resolve(spec, &self.names)));
+        let specs =
+            specs.into_iter().map(|spec| (self.id(&spec.spec.name), resolve(spec, &self.names)));
         self.engine.revise(specs.collect()).expect("the case has no cycle");
     }
 

@@ -144,10 +144,7 @@ fn a_shutdown_takes_those_that_are_leaving_along() {
     case.dies("web2", Signal::TERM);
     case.dies("web1", Signal::TERM);
     assert!(case.engine.is_down());
-    assert_eq!(
-        case.state("web2"),
-        &supervisor_engine::State::Stopped(StopCause::Removed)
-    );
+    assert_eq!(case.state("web2"), &supervisor_engine::State::Stopped(StopCause::Removed));
 }
 
 #[test]

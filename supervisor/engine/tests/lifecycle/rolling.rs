@@ -49,8 +49,7 @@ fn one_that_settles_is_up_only_then() {
 
 #[test]
 fn they_go_in_the_order_of_starts_and_then_of_the_request() {
-    let mut case =
-        Case::up([simple("api").requires("db"), simple("db"), simple("b"), simple("a")]);
+    let mut case = Case::up([simple("api").requires("db"), simple("db"), simple("b"), simple("a")]);
     case.roll("b api a db");
     let mut order = Vec::new();
     for _ in 0..4 {
