@@ -66,7 +66,9 @@ impl Engine {
             let item = self.raise(id, true, now);
             items.push(item);
         }
-        self.want_up_too(&self.graph.pulled_by(named), items, now);
+        let stays = |id: &ServiceId| !self.get(*id).is_leaving();
+        let stays: Vec<ServiceId> = named.iter().copied().filter(stays).collect();
+        self.want_up_too(&self.graph.pulled_by(&stays), items, now);
     }
 
     /// These, as far as they are not in the list yet, are to be up for the sake of others.

@@ -21,6 +21,7 @@
 //! - nothing starts before what it requires is up;
 //! - nothing is stopped by request before what goes down with it and is ordered after it is gone;
 //! - every signal goes to the live invocation;
+//! - a rolling restart takes nobody down before those that it has restarted are up;
 //! - every operation ends, and with finite timeouts every stop does;
 //! - after `handle_timeout(now)` no deadline lies at or before `now`;
 //! - when all is stopped no timer is armed.

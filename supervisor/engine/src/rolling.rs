@@ -102,6 +102,10 @@ impl Engine {
             if !was_down {
                 self.set_goal(id, Goal::Cycle);
             }
+            // What is stuck may never enter another state.
+            if self.get(id).state.is_stuck() {
+                self.follow_up(id, now);
+            }
         }
     }
 

@@ -90,7 +90,7 @@ impl Runtime {
         }
         self.config.groups = groups;
         self.config.instances = instances;
-        self.name_services();
+        self.names = Names::new(&self.config, |id| !self.engine.service(id).is_removed());
         for id in &change.added {
             let service = self.name(*id).to_owned();
             tracing::info!(service, "service added");
@@ -113,8 +113,8 @@ impl Runtime {
     /// A service is down for good: it has no name any more, and soon nothing else.
     pub(crate) fn on_removed(&mut self, id: ServiceId) {
         self.removed.push(id);
-        self.name_services();
         let service = self.name(id).to_owned();
+        self.names.forget(&service);
         tracing::info!(service, "service removed");
         self.publish(EventKind::ServiceRemoved { service });
     }
@@ -134,9 +134,5 @@ impl Runtime {
                 self.poller.remove(socket);
             }
         }
-    }
-
-    fn name_services(&mut self) {
-        self.names = Names::new(&self.config, |id| !self.engine.service(id).is_removed());
     }
 }

@@ -34,6 +34,11 @@ impl Names {
         Self { services: services.collect(), groups: groups.collect(), groups_of }
     }
 
+    /// A service is gone, that no group has any more.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.services.remove(name);
+    }
+
     pub(crate) fn service(&self, name: &str) -> Option<ServiceId> {
         self.services.get(name).copied()
     }

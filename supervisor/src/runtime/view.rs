@@ -178,6 +178,14 @@ const fn ending_code(ending: &Ending) -> &'static str {
 
 /// Why a service is in its state, for programs and for people.
 pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
+    let mut why = reason(engine, id);
+    if engine.service(id).is_leaving() {
+        why.message.push_str("; it is being removed");
+    }
+    why
+}
+
+fn reason(engine: &Engine, id: ServiceId) -> api::Why {
     let names = |ids: &[ServiceId]| -> Vec<String> {
         ids.iter().map(|id| name(engine, *id).to_owned()).collect()
     };

@@ -1,6 +1,6 @@
 //! What people have asked for, told again from the requests alone, to compare with what came of it.
 
-use supervisor_engine::{Engine, Request, ServiceId, State, StopCause};
+use supervisor_engine::{Engine, Request, Scaling, ServiceId, State, StopCause};
 
 /// Whether each service is wanted up.
 #[derive(Debug)]
@@ -11,18 +11,39 @@ impl Wishes {
         Self(vec![false; count])
     }
 
+    /// Takes note of a new service.
+    pub(crate) fn add(&mut self) {
+        self.0.push(false);
+    }
+
     /// Takes note of a request that is about to be made.
     pub(crate) fn hear(&mut self, request: &Request, engine: &Engine) {
         let graph = engine.graph();
         let over = engine.is_shutting_down();
+        let stays = |id: &ServiceId| !engine.service(*id).is_leaving();
         match request {
             Request::Boot if !over => {
                 let enabled = engine.services().filter(|(_, service)| service.spec().enabled);
-                let enabled: Vec<ServiceId> = enabled.map(|(id, _)| id).collect();
+                let enabled: Vec<ServiceId> = enabled.map(|(id, _)| id).filter(stays).collect();
                 self.set(graph.pulled_by(&enabled), true);
             }
             Request::Start(services) | Request::Restart { services, .. } if !over => {
-                self.set(graph.pulled_by(services), true);
+                let stay: Vec<ServiceId> = services.iter().copied().filter(stays).collect();
+                self.set(graph.pulled_by(&stay), true);
+            }
+            // The only one is started too; of several those that are down stay so.
+            Request::Roll(services) if !over && services.iter().all(|id| *id == services[0]) => {
+                let stay: Vec<ServiceId> = services.iter().copied().filter(stays).collect();
+                self.set(graph.pulled_by(&stay), true);
+            }
+            Request::Scale(services) => {
+                for (id, what) in services {
+                    match what {
+                        Scaling::Start if !over => self.set(graph.pulled_by(&[*id]), true),
+                        Scaling::Start | Scaling::Add | Scaling::Remove => self.set([*id], false),
+                        Scaling::Keep => {}
+                    }
+                }
             }
             Request::Stop { services, no_dependents: true, .. } => {
                 self.set(services.iter().copied(), false);
@@ -40,7 +61,6 @@ impl Wishes {
             | Request::Start(_)
             | Request::Restart { .. }
             | Request::Roll(_)
-            | Request::Scale(_)
             | Request::Reload(_)
             | Request::Signal { .. } => {}
         }

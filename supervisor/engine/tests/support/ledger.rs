@@ -20,6 +20,8 @@ pub(crate) struct Ledger {
     pub(crate) overdue: bool,
     asked: Asked,
     highest: Invocation,
+    /// Rolling restarts so far.
+    rolls: u32,
 }
 
 /// What the present input asks for.
@@ -30,6 +32,8 @@ enum Asked {
     Stop,
     /// To send a signal, whatever it is.
     Signal,
+    /// To restart something at once.
+    Restart,
     Other,
 }
 
@@ -58,6 +62,8 @@ pub(crate) struct Account {
     died: bool,
     /// What was wanted of it after the input before.
     goal: Goal,
+    /// The rolling restart that named it last, and whether that has restarted it.
+    roll: Option<(u32, bool)>,
 }
 
 /// What is known of an invocation.
@@ -88,7 +94,23 @@ pub(crate) type Verdict = Result<(), String>;
 
 impl Ledger {
     pub(crate) fn new(engine: &Engine) -> Self {
-        let accounts = engine.services().map(|(_, service)| Account {
+        let mut ledger = Self {
+            accounts: Vec::new(),
+            deadline: None,
+            overdue: false,
+            asked: Asked::Nothing,
+            highest: Invocation(0),
+            rolls: 0,
+        };
+        ledger.open_accounts(engine);
+        ledger
+    }
+
+    /// An account for each service that has none.
+    pub(crate) fn open_accounts(&mut self, engine: &Engine) {
+        let known = self.accounts.len();
+        let new = engine.services().filter(|(id, _)| id.index() >= known);
+        let new = new.map(|(_, service)| Account {
             execution: None,
             status: Status::Stopped,
             up: false,
@@ -101,15 +123,9 @@ impl Ledger {
             extended: false,
             died: false,
             goal: service.goal(),
+            roll: None,
         });
-        let accounts = accounts.collect();
-        Self {
-            accounts,
-            deadline: None,
-            overdue: false,
-            asked: Asked::Nothing,
-            highest: Invocation(0),
-        }
+        self.accounts.extend(new);
     }
 
     pub(crate) fn execution(&self, id: ServiceId) -> Option<&Execution> {
@@ -121,10 +137,11 @@ impl Ledger {
         self.asked = match request {
             Request::Stop { no_dependents: false, .. } => Asked::Stop,
             Request::Signal { .. } => Asked::Signal,
+            Request::Restart { .. } => Asked::Restart,
+            Request::Roll(named) if is_of_one(named) => Asked::Restart,
             Request::Stop { no_dependents: true, .. }
             | Request::Boot
             | Request::Start(_)
-            | Request::Restart { .. }
             | Request::Roll(_)
             | Request::Scale(_)
             | Request::Reload(_)
@@ -137,6 +154,14 @@ impl Ledger {
         {
             for id in named {
                 self.accounts[id.index()].starts = 0;
+            }
+        }
+        if let Request::Roll(named) = request
+            && !is_of_one(named)
+        {
+            self.rolls += 1;
+            for id in named {
+                self.accounts[id.index()].roll = Some((self.rolls, false));
             }
         }
         if let Request::Shutdown { within: Some(within), .. } = request {
@@ -288,6 +313,9 @@ impl Ledger {
         if stops && !self.overdue {
             self.check_stop(id, engine)?;
         }
+        if stops && change.cause == Cause::Cycle {
+            self.check_roll(id, engine)?;
+        }
         let spec = engine.service(id).spec();
         let account = &mut self.accounts[id.index()];
         if change.from == Status::Starting && change.to == Status::Running {
@@ -377,10 +405,48 @@ impl Ledger {
                 Goal::Down { .. } | Goal::Cycle | Goal::Up => false,
             };
             let since_before = goal == account.goal && self.asked == Asked::Nothing;
-            let goes_down = goal != Goal::Up && (!by_a_death || since_before);
+            // The turn of what is restarted one by one may have come only behind this one's.
+            let in_turn = goal == Goal::Cycle
+                && account.roll.is_some()
+                && self.accounts[id.index()].roll.is_some();
+            let goes_down = goal != Goal::Up && (!by_a_death || since_before) && !in_turn;
             let in_the_way = account.is_live() && goes_down && !account.stuck;
             rule(!in_the_way, "nothing stops before what comes after it is gone")
                 .map_err(|rule| format!("{rule}: {id:?} before {later:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// A rolling restart takes nobody down before all that it has restarted are up.
+    fn check_roll(&mut self, id: ServiceId, engine: &Engine) -> Verdict {
+        let account = &self.accounts[id.index()];
+        let Some((roll, false)) = account.roll else { return Ok(()) };
+        // By hand, or with one that has died.
+        let of_itself = self.accounts.iter().any(|account| account.died);
+        if self.asked == Asked::Restart || of_itself || account.goal != Goal::Up {
+            return Ok(());
+        }
+        for (other, neighbour) in engine.services() {
+            let account = &self.accounts[other.index()];
+            let stopped = matches!(neighbour.goal(), Goal::Down { .. });
+            let up = account.up || account.status == Status::Exited || stopped;
+            rule(
+                account.roll != Some((roll, true)) || up,
+                "a rolling restart takes one down at a time",
+            )
+            .map_err(|rule| format!("{rule}: {id:?} while {other:?} is down"))?;
+        }
+        self.accounts[id.index()].roll = Some((roll, true));
+        Ok(())
+    }
+
+    /// What was removed is gone.
+    fn check_removed(&self, engine: &Engine) -> Verdict {
+        let mut gone = vec![true; self.accounts.len()];
+        engine.services().for_each(|(id, _)| gone[id.index()] = false);
+        for (account, _) in self.accounts.iter().zip(gone).filter(|(_, gone)| *gone) {
+            let rest = account.execution.is_none() && account.status == Status::Stopped;
+            rule(rest, "nothing is removed before it is down")?;
         }
         Ok(())
     }
@@ -403,6 +469,7 @@ impl Ledger {
 
     /// What holds between two inputs, whatever happened.
     pub(crate) fn check(&mut self, engine: &Engine, time: Moment) -> Verdict {
+        self.check_removed(engine)?;
         self.asked = Asked::Nothing;
         let mut earliest: Option<Moment> = None;
         for (id, service) in engine.services() {
@@ -462,6 +529,11 @@ fn needs(engine: &Engine, id: ServiceId, on: ServiceId) -> bool {
         };
         dependency.on == on && dependency.ordered && requires
     })
+}
+
+/// Whether it is one service, named once or more often.
+fn is_of_one(named: &[ServiceId]) -> bool {
+    named.iter().all(|id| *id == named[0])
 }
 
 fn rule(holds: bool, text: &str) -> Verdict {
