@@ -40,6 +40,7 @@ impl Verb {
 /// Body of `POST /v1/operations`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the JSON object")]
 pub struct OperationRequest {
     /// What to do.
     pub verb: Verb,

@@ -141,8 +141,15 @@ impl Engine {
                 Goal::Up => !service.state.is_up() && !matches!(service.state, State::Exited(_)),
             },
             (Some(outcome), Aim::Cycle { .. }) => !outcome.is_ok(),
-            (Some(_) | None, Aim::Cycle { .. } | Aim::Turn)
-            | (Some(_) | None, Aim::Up | Aim::Down | Aim::Reload { .. } | Aim::None) => false,
+            (
+                Some(_) | None,
+                Aim::Up
+                | Aim::Down
+                | Aim::Cycle { .. }
+                | Aim::Reload { .. }
+                | Aim::Turn
+                | Aim::None,
+            ) => false,
         }
     }
 }

@@ -141,7 +141,8 @@ pub(super) fn assemble(
         }
     }
     let mut built = Vec::new();
-    let (mut instanced, mut instances) = (BTreeMap::new(), BTreeMap::new());
+    let mut instanced = BTreeMap::new();
+    let mut said = BTreeMap::new();
     for (name, service) in &sections.services {
         let table = with_defaults(&service.table, &sections.defaults);
         let order =
@@ -151,7 +152,7 @@ pub(super) fn assemble(
             Some(entry) => {
                 let instead = counts.get(name).copied();
                 let (how, list) = instances::read(&entry.node, &plain, instead);
-                instances.insert(name.clone(), how);
+                said.insert(name.clone(), how);
                 let each = list.iter().map(|instance| Order { instance: Some(instance), ..order });
                 built.extend(each.map(|order| workshop.build(order)));
                 instanced.insert(name.clone(), list);
@@ -177,7 +178,7 @@ pub(super) fn assemble(
         services,
         groups,
         stop_modes: stop_modes.into_list(),
-        instances,
+        instances: said,
         recipe: None,
     })
 }

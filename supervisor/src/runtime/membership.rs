@@ -75,12 +75,11 @@ impl Runtime {
             gone: there.difference(&stays).copied().collect(),
         };
         for (id, made) in come {
-            match self.config.services.get_mut(id.index()) {
-                Some(known) => *known = made,
-                None => {
-                    self.config.services.push(made);
-                    self.units.push(Unit::default());
-                }
+            if let Some(known) = self.config.services.get_mut(id.index()) {
+                *known = made;
+            } else {
+                self.config.services.push(made);
+                self.units.push(Unit::default());
             }
         }
         for (id, spec) in revised {

@@ -30,8 +30,11 @@ pub(super) async fn run(
     Ok(Exit::Ok)
 }
 
+/// What is named, and how many instances it is to have.
+type Target = (Vec<String>, Option<u32>);
+
 /// `NAME=N` words, each a request of its own.
-fn counts(words: &[String]) -> Result<Vec<(Vec<String>, Option<u32>)>, CtlError> {
+fn counts(words: &[String]) -> Result<Vec<Target>, CtlError> {
     let parse = |word: &String| {
         let count: Count = word
             .parse()

@@ -157,7 +157,7 @@ pub(crate) const INSTANCE: &str = "instance";
 
 /// Two instances: alone, and behind a service that they require.
 pub(crate) fn instances() -> Vec<(String, Vec<ServiceSpec>)> {
-    let instance = |kind| spec(kind, |spec| spec.name = INSTANCE.to_owned());
+    let instance = |kind| spec(kind, |spec| INSTANCE.clone_into(&mut spec.name));
     let both = |kind| vec![instance(kind), instance(kind)];
     let mut behind = vec![spec(Kind::Simple, |_| {})];
     behind.extend(
