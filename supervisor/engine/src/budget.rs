@@ -63,10 +63,9 @@ impl Engine {
     pub(crate) fn share_out(&mut self, now: Moment) {
         let Some(until) = self.limit() else { return };
         self.outlook.whole = until - now;
-        if self.outlook.order.is_empty() {
-            self.outlook.order = self.graph.start_order();
-        }
-        let ids: Vec<ServiceId> = self.services().map(|(id, _)| id).collect();
+        self.outlook.order = self.graph.start_order();
+        // Also the places of what was removed, which want nothing.
+        let ids: Vec<ServiceId> = self.graph.ids().collect();
         self.outlook.needs = ids.iter().map(|id| self.need(*id)).collect();
         self.outlook.stale = true;
         for id in ids {
@@ -263,13 +262,17 @@ impl Engine {
             outlook.tails = vec![Duration::ZERO; outlook.needs.len()];
             for id in &outlook.order {
                 let tail = self.graph.predecessors(*id).iter().filter_map(|later| {
-                    let need = outlook.needs[later.index()]?;
-                    Some(need.saturating_add(outlook.tails[later.index()]))
+                    let need = (*outlook.needs.get(later.index())?)?;
+                    Some(need.saturating_add(*outlook.tails.get(later.index())?))
                 });
-                outlook.tails[id.index()] = tail.max().unwrap_or_default();
+                let tail = tail.max().unwrap_or_default();
+                if let Some(place) = outlook.tails.get_mut(id.index()) {
+                    *place = tail;
+                }
             }
         }
-        outlook.tails[id.index()]
+        // What has come meanwhile has nobody behind it yet.
+        outlook.tails.get(id.index()).copied().unwrap_or_default()
     }
 
     fn sum(&self, timeouts: impl Iterator<Item = Option<Duration>>) -> Duration {

@@ -295,6 +295,8 @@ pub enum StopCause {
     Condition,
     /// This one is to be up, and the two cannot be up together.
     ConflictsWith(ServiceId),
+    /// It is not one of the services any more.
+    Removed,
 }
 
 /// Why a service has failed.

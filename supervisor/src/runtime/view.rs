@@ -146,6 +146,7 @@ fn stop_cause(engine: &Engine, cause: StopCause) -> String {
         StopCause::ConflictsWith(id) => {
             format!("conflicts with {}, which is to be up", name(engine, id))
         }
+        StopCause::Removed => "removed".to_owned(),
     }
 }
 
@@ -241,6 +242,14 @@ fn start_commands(engine: &Engine, id: ServiceId, phase: StartPhase) -> Option<u
 
 /// Why a service is in its state, for programs and for people.
 pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
+    let mut why = reason(engine, id);
+    if engine.service(id).is_leaving() {
+        why.message.push_str("; it is being removed");
+    }
+    why
+}
+
+fn reason(engine: &Engine, id: ServiceId) -> api::Why {
     let names = |ids: &[ServiceId]| -> Vec<String> {
         ids.iter().map(|id| name(engine, *id).to_owned()).collect()
     };
@@ -260,6 +269,7 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
                 StopCause::Reset => ("reset", None),
                 StopCause::Condition => ("condition", None),
                 StopCause::ConflictsWith(other) => ("conflicts-with", Some(other)),
+                StopCause::Removed => ("removed", None),
             };
             let services = about.map(|id| names(&[id])).unwrap_or_default();
             api::Why { services, ..plain(code, stop_cause(engine, cause)) }
@@ -364,6 +374,7 @@ pub(crate) const fn verb(verb: Verb) -> &'static str {
         Verb::Reload => "reload",
         Verb::Signal => "signal",
         Verb::Reset => "reset",
+        Verb::Scale => "scale",
         Verb::Shutdown => "shutdown",
     }
 }
@@ -388,7 +399,11 @@ pub(crate) fn operation(
 
 fn item(engine: &Engine, item: &Item) -> api::Item {
     let (result, message) = match &item.outcome {
+        None if item.aim == Aim::Turn => (None, "its turn has not come".to_owned()),
         None => (None, why(engine, item.service).message),
+        Some(Outcome::Superseded) if engine.service(item.service).is_leaving() => {
+            (Some(api::ItemResult::Superseded), "it is removed".to_owned())
+        }
         Some(outcome) => {
             let (result, message) = outcome_view(engine, outcome, item.aim);
             (Some(result), message)
@@ -439,6 +454,10 @@ fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResul
         Outcome::ConflictsWith(id) => {
             (R::Conflict, stop_cause(engine, StopCause::ConflictsWith(*id)))
         }
+        Outcome::Added => (R::Added, String::new()),
+        Outcome::Unchanged => (R::Unchanged, String::new()),
+        Outcome::Removed => (R::Removed, String::new()),
+        Outcome::NotTried => (R::NotTried, "one before it failed".to_owned()),
     };
     (result, message)
 }

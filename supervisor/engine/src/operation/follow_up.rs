@@ -120,6 +120,7 @@ fn outcome(aim: Aim, service: &Service) -> Option<Outcome> {
             | State::Exited(_) => None,
         },
         Aim::Down if state.is_stuck() => Some(Outcome::Stuck),
+        Aim::Down if *state == State::Stopped(StopCause::Removed) => Some(Outcome::Removed),
         Aim::Down => state.is_at_rest().then_some(Outcome::Stopped),
         Aim::Reload { begun } => match state {
             // What had begun to reload is gone; a new one may come up.
@@ -129,7 +130,7 @@ fn outcome(aim: Aim, service: &Service) -> Option<Outcome> {
             State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
             State::Stopped(_) | State::Stopping(_) | State::Exited(_) => Some(Outcome::NotRunning),
         },
-        Aim::None => None,
+        Aim::Turn | Aim::None => None,
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Ledger {
     /// Whether the present input asks for `KILL` at once.
     forcing: bool,
     highest: Invocation,
+    /// Rolling restarts so far.
+    rolls: u32,
 }
 
 /// What the present input asks for.
@@ -40,6 +42,8 @@ enum Asked {
     Stop,
     /// To send a signal, whatever it is.
     Signal,
+    /// To restart something at once.
+    Restart,
     Other,
 }
 
@@ -87,6 +91,8 @@ pub(crate) struct Account {
     moved: bool,
     /// What was wanted of it after the input before.
     goal: Goal,
+    /// The rolling restart that named it last, and whether that has restarted it.
+    roll: Option<(u32, bool)>,
 }
 
 /// What is known of an invocation.
@@ -149,7 +155,24 @@ pub(crate) type Verdict = Result<(), String>;
 
 impl Ledger {
     pub(crate) fn new(engine: &Engine) -> Self {
-        let accounts = engine.services().map(|(_, service)| Account {
+        let mut ledger = Self {
+            accounts: Vec::new(),
+            deadline: None,
+            overdue: false,
+            asked: Asked::Nothing,
+            forcing: false,
+            highest: Invocation(0),
+            rolls: 0,
+        };
+        ledger.open_accounts(engine);
+        ledger
+    }
+
+    /// An account for each service that has none.
+    pub(crate) fn open_accounts(&mut self, engine: &Engine) {
+        let known = self.accounts.len();
+        let new = engine.services().filter(|(id, _)| id.index() >= known);
+        let new = new.map(|(_, service)| Account {
             execution: None,
             status: Status::Stopped,
             up: false,
@@ -172,16 +195,9 @@ impl Ledger {
             succeeded: false,
             moved: false,
             goal: service.goal(),
+            roll: None,
         });
-        let accounts = accounts.collect();
-        Self {
-            accounts,
-            deadline: None,
-            overdue: false,
-            asked: Asked::Nothing,
-            forcing: false,
-            highest: Invocation(0),
-        }
+        self.accounts.extend(new);
     }
 
     pub(crate) fn execution(&self, id: ServiceId) -> Option<&Execution> {
@@ -199,10 +215,13 @@ impl Ledger {
         self.asked = match request {
             Request::Stop { no_dependents: false, .. } => Asked::Stop,
             Request::Signal { .. } => Asked::Signal,
+            Request::Restart { .. } => Asked::Restart,
+            Request::Roll(named) if is_of_one(named) => Asked::Restart,
             Request::Stop { no_dependents: true, .. }
             | Request::Boot
             | Request::Start(_)
-            | Request::Restart { .. }
+            | Request::Roll(_)
+            | Request::Scale(_)
             | Request::Reload(_)
             | Request::Reset(_)
             | Request::Shutdown { .. } => Asked::Other,
@@ -218,6 +237,14 @@ impl Ledger {
         if let Request::Reset(named) = request {
             for id in named {
                 self.accounts[id.index()].restarts = 0;
+            }
+        }
+        if let Request::Roll(named) = request
+            && !is_of_one(named)
+        {
+            self.rolls += 1;
+            for id in named {
+                self.accounts[id.index()].roll = Some((self.rolls, false));
             }
         }
         if let Request::Shutdown { within: Some(within), .. } = request {
@@ -449,6 +476,9 @@ impl Ledger {
             let due = due.iter().any(|(kind, ended)| *ended && relates(engine, by, *kind, id));
             rule(due, "what is started for the end of another was to be started for that")?;
         }
+        if stops && change.cause == Cause::Cycle {
+            self.check_roll(id, engine)?;
+        }
         let spec = engine.service(id).spec();
         let account = &mut self.accounts[id.index()];
         if change.from == Status::Starting && change.to == Status::Running {
@@ -579,10 +609,48 @@ impl Ledger {
                 Goal::Down { .. } | Goal::Cycle | Goal::Up => false,
             };
             let since_before = goal == account.goal && self.asked == Asked::Nothing;
-            let goes_down = goal != Goal::Up && (!by_a_death || since_before);
+            // The turn of what is restarted one by one may have come only behind this one's.
+            let in_turn = goal == Goal::Cycle
+                && account.roll.is_some()
+                && self.accounts[id.index()].roll.is_some();
+            let goes_down = goal != Goal::Up && (!by_a_death || since_before) && !in_turn;
             let in_the_way = account.is_live() && goes_down && !account.stuck;
             rule(!in_the_way, "nothing stops before what comes after it is gone")
                 .map_err(|rule| format!("{rule}: {id:?} before {later:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// A rolling restart takes nobody down before all that it has restarted are up.
+    fn check_roll(&mut self, id: ServiceId, engine: &Engine) -> Verdict {
+        let account = &self.accounts[id.index()];
+        let Some((roll, false)) = account.roll else { return Ok(()) };
+        // By hand, or with one that has died.
+        let of_itself = self.accounts.iter().any(|account| account.died);
+        if self.asked == Asked::Restart || of_itself || account.goal != Goal::Up {
+            return Ok(());
+        }
+        for (other, neighbour) in engine.services() {
+            let account = &self.accounts[other.index()];
+            let stopped = matches!(neighbour.goal(), Goal::Down { .. });
+            let up = account.up || account.status == Status::Exited || stopped;
+            rule(
+                account.roll != Some((roll, true)) || up,
+                "a rolling restart takes one down at a time",
+            )
+            .map_err(|rule| format!("{rule}: {id:?} while {other:?} is down"))?;
+        }
+        self.accounts[id.index()].roll = Some((roll, true));
+        Ok(())
+    }
+
+    /// What was removed is gone.
+    fn check_removed(&self, engine: &Engine) -> Verdict {
+        let mut gone = vec![true; self.accounts.len()];
+        engine.services().for_each(|(id, _)| gone[id.index()] = false);
+        for (account, _) in self.accounts.iter().zip(gone).filter(|(_, gone)| *gone) {
+            let rest = account.execution.is_none() && account.status == Status::Stopped;
+            rule(rest, "nothing is removed before it is down")?;
         }
         Ok(())
     }
@@ -654,6 +722,7 @@ impl Ledger {
 
     /// What holds between two inputs, whatever happened.
     pub(crate) fn check(&mut self, engine: &Engine, time: Moment) -> Verdict {
+        self.check_removed(engine)?;
         (self.asked, self.forcing) = (Asked::Nothing, false);
         let mut earliest: Option<Moment> = None;
         for (id, service) in engine.services() {
@@ -805,6 +874,11 @@ fn conflict(engine: &Engine, one: ServiceId, other: ServiceId) -> bool {
 fn may_be_denied(engine: &Engine, id: ServiceId) -> bool {
     let needed = engine.graph().pulled_by(&[id]);
     needed.iter().any(|one| engine.services().any(|(other, _)| conflict(engine, *one, other)))
+}
+
+/// Whether it is one service, named once or more often.
+fn is_of_one(named: &[ServiceId]) -> bool {
+    named.iter().all(|id| *id == named[0])
 }
 
 fn rule(holds: bool, text: &str) -> Verdict {
