@@ -93,18 +93,18 @@ impl Engine {
             Kind::Notify => StartPhase::Ready,
             Kind::Forking => StartPhase::Fork,
             Kind::Oneshot => StartPhase::Completion,
-            Kind::Simple | Kind::Target => return self.prove(id, starting, Cause::Spawned, now),
+            Kind::Simple | Kind::Target => return self.prove(id, &starting, Cause::Spawned, now),
         };
         let starting = Starting { phase, ..starting };
         self.enter(id, State::Starting(starting), Cause::Spawned, now);
     }
 
     /// It runs: its probe has to show that it is there, if it has one.
-    pub(crate) fn prove(&mut self, id: ServiceId, starting: Starting, cause: Cause, now: Moment) {
+    pub(crate) fn prove(&mut self, id: ServiceId, starting: &Starting, cause: Cause, now: Moment) {
         if !self.get(id).spec.probed {
-            return self.stand(id, &starting, cause, now);
+            return self.stand(id, starting, cause, now);
         }
-        let starting = Starting { phase: StartPhase::Probe, ..starting };
+        let starting = Starting { phase: StartPhase::Probe, ..starting.clone() };
         self.act(id, starting.invocation, ActionKind::StartProbe(Probe::Readiness));
         self.enter(id, State::Starting(starting), cause, now);
     }
