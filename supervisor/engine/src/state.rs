@@ -152,6 +152,7 @@ pub enum ReloadPhase {
 
 /// Data of [`State::Stopping`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Stopping {
     /// This execution.
     pub invocation: Invocation,

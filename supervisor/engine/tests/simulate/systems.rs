@@ -138,6 +138,10 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
         spec.stop.drain = dice.millis(0, 2_000);
     }
     restart(&mut spec, dice);
+    if spec.restart.mode == RestartMode::Direct {
+        // Who waits for it waits until it is up: its commands have to have the time.
+        spec.start_timeout = spec.start_timeout.map(|time| time.max(Duration::from_secs(10)));
+    }
     if kind == Kind::Notify && dice.percent(30) {
         spec.watchdog = Some(WatchdogSpec {
             timeout: dice.millis(500, 5_000),

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Action, ActionKind, Cause, ControlCommand, DependencyKind, Engine, ExitType, Goal, Invocation,
-    KILL_PATIENCE, KillMode, Kind, Manner, ModeId, Moment, PhaseEnd, Probe, Process, ReloadHow,
-    Report, Request, RestartMode, Run, Service, ServiceId, ServiceSpec, Signal, State, Status,
-    Step, StopCause, StopPhase, Transition, Until, Whom,
+    Action, ActionKind, Cause, ControlCommand, DependencyKind, Ending, Engine, ExitType, Goal,
+    Invocation, KILL_PATIENCE, KillMode, Kind, Manner, ModeId, Moment, PhaseEnd, Probe, Process,
+    ReloadHow, Report, Request, RestartMode, Run, Service, ServiceId, ServiceSpec, Signal, State,
+    Status, Step, StopCause, StopPhase, Transition, Until, Whom,
 };
 
 #[path = "progress.rs"]
@@ -60,6 +60,8 @@ pub(crate) struct Account {
     pub(crate) starts: u32,
     /// Whether the live invocation, or the last one, is not to be started.
     unmet: bool,
+    /// Whether it is down because of that.
+    skipped: bool,
     /// When the live invocation began.
     begun: Moment,
     /// Whether the live invocation was sent `KILL`.
@@ -179,6 +181,7 @@ impl Ledger {
             stuck: false,
             starts: 0,
             unmet: false,
+            skipped: false,
             begun: Moment::default(),
             killed: false,
             restarts: 0,
@@ -508,6 +511,8 @@ impl Ledger {
         if let Some(run) = change.ended.as_ref().filter(|_| !account.forced) {
             account.check_report(run, spec)?;
         }
+        account.skipped = change.to == Status::Stopped
+            && matches!(change.cause, Cause::Ended(Ending::Unmet { .. }));
         account.status = change.to;
         account.up = match change.to {
             Status::Running | Status::Reloading => true,
@@ -548,14 +553,14 @@ impl Ledger {
         rule(beside.is_none(), "nothing starts beside what it conflicts with")?;
         for on in engine.graph().predecessors(id) {
             let account = &self.accounts[on.index()];
-            let runs = account.execution.is_some_and(|now| now.main != Main::Ordered);
+            let runs = account
+                .execution
+                .is_some_and(|now| !matches!(now.main, Main::Absent { .. } | Main::Ordered));
             if account.status == Status::Starting && runs && is_early(engine, id, *on) {
                 continue;
             }
-            let service = engine.service(*on);
-            let skipped = matches!(service.state(), State::Stopped(StopCause::Condition));
-            let done =
-                skipped || service.spec().kind == Kind::Oneshot && account.status == Status::Exited;
+            let kind = engine.service(*on).spec().kind;
+            let done = account.skipped || kind == Kind::Oneshot && account.status == Status::Exited;
             rule(
                 !needs(engine, id, *on) || account.up || done,
                 "nothing starts before what it requires is up",
