@@ -292,8 +292,7 @@ impl Ledger {
     /// Takes note of an action and checks that it may be.
     pub(crate) fn act(&mut self, action: Action, spec: &ServiceSpec, goal: Goal) -> Verdict {
         let by_hand = self.asked == Asked::Signal;
-        let forced =
-            by_hand || self.overdue || matches!(goal, Goal::Down { manner: Manner::Force, .. });
+        let forced = by_hand || self.overdue || is_forced(goal);
         let account = &mut self.accounts[action.service.index()];
         if account.execution.is_none() && begins(action.what) {
             rule(action.invocation > self.highest, "no invocation is used twice")?;
@@ -394,6 +393,8 @@ impl Ledger {
                 rule(now.probe.is_none(), "released when the probe was stopped")?;
                 let leaves = spec.stop.kill_mode == KillMode::Process;
                 rule(!others || leaves, "released when all processes are gone")?;
+                // What is wanted of it may have changed by its very end.
+                let forced = forced || is_forced(account.goal);
                 let due = !spec.commands.post_stop.is_empty() && !account.stuck && !forced;
                 rule(!due || now.progress.is_after(), "post-stop runs in each invocation")?;
                 account.execution = None;
@@ -664,8 +665,7 @@ impl Ledger {
             }
             let may_kill = service.spec().stop.send_sigkill;
             rule(!account.stuck || account.killed || !may_kill, "stuck is what survived KILL")?;
-            let forced = matches!(service.goal(), Goal::Down { manner: Manner::Force, .. });
-            let in_vain = forced && account.status == Status::Stopping && !account.killed;
+            let in_vain = is_forced(service.goal()) && account.status == Status::Stopping && !account.killed;
             rule(!in_vain || !may_kill, "a forced stop kills at once")?;
             let at_rest = matches!(state.status(), Status::Stopped | Status::Failed);
             rule(!at_rest || known.is_none(), "what is down has no process")?;
@@ -693,6 +693,11 @@ impl Account {
     fn is_live(&self) -> bool {
         self.execution.is_some() || self.up
     }
+}
+
+/// Whether all of it is to be gone at once.
+const fn is_forced(goal: Goal) -> bool {
+    matches!(goal, Goal::Down { manner: Manner::Force, .. })
 }
 
 /// Whether a service requires another one and waits for it.
