@@ -57,7 +57,9 @@ impl Wishes {
                 for (id, what) in services {
                     match what {
                         Scaling::Start if !over => self.set_up(&[*id], engine),
-                        Scaling::Start | Scaling::Add | Scaling::Remove => self.set([*id], Some(false)),
+                        Scaling::Start | Scaling::Add | Scaling::Remove => {
+                            self.set([*id], Some(false))
+                        }
                         Scaling::Keep => {}
                     }
                 }

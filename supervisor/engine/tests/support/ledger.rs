@@ -443,7 +443,8 @@ impl Ledger {
                 rule(now.probe.is_none(), "released when the probe was stopped")?;
                 let leaves = spec.stop.kill_mode == KillMode::Process;
                 rule(!others || leaves, "released when all processes are gone")?;
-                let forced = forced || account.forced || self.forcing;
+                // What is wanted of it may have changed by its very end.
+                let forced = forced || is_forced(account.goal) || account.forced || self.forcing;
                 let due = !spec.commands.post_stop.is_empty() && !account.stuck && !forced;
                 rule(!due || now.progress.is_after(), "post-stop runs in each invocation")?;
                 account.execution = None;
@@ -835,6 +836,11 @@ impl Account {
     fn is_live(&self) -> bool {
         self.execution.is_some() || self.up
     }
+}
+
+/// Whether all of it is to be gone at once.
+const fn is_forced(goal: Goal) -> bool {
+    matches!(goal, Goal::Down { manner: Manner::Force, .. })
 }
 
 /// Whether a service requires another one and waits for it.
