@@ -2,11 +2,11 @@
 //! starts whom.
 
 use supervisor_engine::{
-    Cause, Exit, FailReason, Outcome, PlanKind, RestartMode, RestartPolicy, Signal, State, Status,
-    StopCause, Why,
+    Cause, Exit, FailReason, Outcome, PlanKind, Report, RestartMode, RestartPolicy, Signal, State,
+    Status, StopCause, Why,
 };
 
-use crate::case::{Case, Spec, millis, notify, oneshot, secs, simple};
+use crate::case::{Case, Spec, forking, millis, notify, oneshot, secs, simple};
 
 /// Never restarted by its own policy.
 fn never(name: &str) -> Spec {
@@ -204,6 +204,24 @@ fn what_was_stopped_by_request_stays_down_until_its_upholder_starts_anew() {
 fn nobody_is_upheld_by_what_is_down() {
     let mut case = Case::up([simple("web").upholds("job"), never("job")]);
     case.exits("job", 0);
+    case.stop("web");
+    case.dies("web", Signal::TERM);
+    case.after(secs(100));
+    case.is("job", Status::Exited);
+}
+
+/// Where nobody knows how it has ended there is still an end to rest at.
+#[test]
+fn what_has_emptied_rests_once_nobody_upholds_it() {
+    let job = forking("job").with(|spec| spec.restart.policy = RestartPolicy::No);
+    let mut case = Case::of([simple("web").upholds("job"), job]);
+    case.boot();
+    case.spawned("job");
+    case.exits_leaving_others("job", 0);
+    case.report("job", Report::MainUnknown);
+    case.spawned("web");
+    case.report("job", Report::Emptied);
+    case.is("job", Status::Backoff);
     case.stop("web");
     case.dies("web", Signal::TERM);
     case.after(secs(100));
