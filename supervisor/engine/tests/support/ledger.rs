@@ -651,12 +651,14 @@ impl Ledger {
     }
 
     /// What was removed is gone.
-    fn check_removed(&self, engine: &Engine) -> Verdict {
+    fn check_removed(&mut self, engine: &Engine) -> Verdict {
         let mut gone = vec![true; self.accounts.len()];
         engine.services().for_each(|(id, _)| gone[id.index()] = false);
-        for (account, _) in self.accounts.iter().zip(gone).filter(|(_, gone)| *gone) {
+        for (account, _) in self.accounts.iter_mut().zip(gone).filter(|(_, gone)| *gone) {
             let rest = account.execution.is_none() && account.status == Status::Stopped;
             rule(rest, "nothing is removed before it is down")?;
+            // One that comes back is a new one.
+            (account.restarts, account.starts) = (0, 0);
         }
         Ok(())
     }
