@@ -203,6 +203,15 @@ impl Ledger {
         self.accounts.extend(new);
     }
 
+    /// What was removed comes back as if it was new.
+    pub(crate) fn reopen(&mut self, id: ServiceId, engine: &Engine) {
+        if let Some(account) = self.accounts.get_mut(id.index())
+            && engine.service(id).is_removed()
+        {
+            (account.starts, account.restarts) = (0, 0);
+        }
+    }
+
     pub(crate) fn execution(&self, id: ServiceId) -> Option<&Execution> {
         self.accounts[id.index()].execution.as_ref()
     }
