@@ -37,7 +37,7 @@ pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
     let trouble = dice.one_of(&[0, 5, 20, 50]);
     let related = dice.percent(60);
     let mut passing = Vec::new();
-    (0..count)
+    let mut system: Vec<_> = (0..count)
         .map(|id| {
             let mut spec = spec(id, count, dice);
             spec.dependencies.retain(|dependency| related || !moves_others(dependency));
@@ -51,7 +51,16 @@ pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
             let nature = nature(&spec, trouble, dice);
             (spec, nature)
         })
-        .collect()
+        .collect();
+    // A target goes up and down within one input, where these books see no order.
+    let targets: Vec<bool> = system.iter().map(|(spec, _)| spec.kind == Kind::Target).collect();
+    for (place, (spec, _)) in system.iter_mut().enumerate() {
+        spec.dependencies.retain(|dependency| {
+            let one_is_target = targets[place] || targets[dependency.on.index()];
+            dependency.kind != DependencyKind::Conflicts || !one_is_target
+        });
+    }
+    system
 }
 
 /// Whether services of this system start or stop others without a request.
