@@ -127,7 +127,7 @@ impl Engine {
         for (id, cause) in self.with_dependents(named, no_dependents) {
             let named = cause == StopCause::Requested;
             self.supersede(id, |aim| !matches!(aim, Aim::Down | Aim::None), now);
-            if self.get(id).state.is_at_rest() {
+            if self.is_all_at_rest(id) {
                 if named {
                     items.push(done(id, Outcome::AlreadyDown));
                 }
@@ -147,7 +147,11 @@ impl Engine {
             return self.begin(Verb::Restart, items, now);
         }
         let mut to_start = Vec::new();
-        for (id, cause) in self.with_dependents(named, no_dependents) {
+        let (overlapping, cycled) = self.part_overlapping(named, no_dependents);
+        for id in overlapping {
+            items.push(self.want_replaced(id, now));
+        }
+        for (id, cause) in self.with_dependents(&cycled, no_dependents) {
             let named = cause == StopCause::Requested;
             let state = &self.get(id).state;
             let for_good = matches!(self.get(id).goal, Goal::Down { .. });
@@ -181,6 +185,21 @@ impl Engine {
         });
         self.want_up_too(&needed, &mut items, now);
         self.begin(Verb::Restart, items, now)
+    }
+
+    /// Of these: who is restarted without a gap, and who is not. What goes down with another has to
+    /// be down before that.
+    pub(crate) fn part_overlapping(
+        &self,
+        named: &[ServiceId],
+        no_dependents: bool,
+    ) -> (Vec<ServiceId>, Vec<ServiceId>) {
+        let (may, cycled): (Vec<_>, Vec<_>) = unique(named).partition(|id| self.may_overlap(*id));
+        let pulled: BTreeSet<ServiceId> =
+            self.with_dependents(&cycled, no_dependents).into_iter().map(|(id, _)| id).collect();
+        let (pulled, overlapping): (Vec<_>, Vec<_>) =
+            may.into_iter().partition(|id| pulled.contains(id));
+        (overlapping, cycled.into_iter().chain(pulled).collect())
     }
 
     fn want_reload(&mut self, named: &[ServiceId], now: Moment) -> OperationId {
@@ -302,7 +321,7 @@ impl Engine {
         for index in 0..self.services.len() {
             let id = ServiceId(u32::try_from(index).unwrap_or(u32::MAX));
             self.supersede(id, |aim| !matches!(aim, Aim::Down | Aim::None), now);
-            if !self.get(id).state.is_at_rest() {
+            if !self.is_all_at_rest(id) {
                 items.push(Item { service: id, named: true, aim: Aim::Down, outcome: None });
             }
             self.want_gone(id, cause, manner);
@@ -311,7 +330,7 @@ impl Engine {
     }
 
     /// A stop that was to be forced remains so.
-    fn want_gone(&mut self, id: ServiceId, cause: StopCause, manner: Manner) {
+    pub(crate) fn want_gone(&mut self, id: ServiceId, cause: StopCause, manner: Manner) {
         let was_forced = matches!(self.get(id).goal, Goal::Down { manner: Manner::Force, .. });
         let manner = if was_forced { Manner::Force } else { manner };
         self.set_goal(id, Goal::Down { cause, manner });
@@ -319,8 +338,7 @@ impl Engine {
 
     /// The shutdown's time is up: order does not count any more.
     pub(crate) fn kill_everything(&mut self, now: Moment) {
-        for index in 0..self.services.len() {
-            let id = ServiceId(u32::try_from(index).unwrap_or(u32::MAX));
+        for id in self.slots() {
             let cause = StopCause::Shutdown;
             self.set_goal(id, Goal::Down { cause, manner: Manner::Force });
             match &self.get(id).state {
@@ -390,6 +408,11 @@ impl Engine {
     }
 
     fn pursue(&mut self, id: ServiceId, now: Moment) {
+        let companion = self.companions.get(&id.companion());
+        if !id.is_companion() && companion.is_some_and(|held| held.state == State::Waiting) {
+            // It may start when the service may.
+            self.dirty.insert(id.companion());
+        }
         let service = self.get(id);
         match (&service.state, service.goal) {
             (State::Waiting | State::Backoff(_), Goal::Down { cause, .. }) => {
@@ -441,6 +464,7 @@ impl Engine {
     }
 
     fn verdict(&self, id: ServiceId) -> Verdict {
+        let id = id.service();
         let tally = self.get(id).tally;
         let hopeless = |on: &&ServiceId| self.look_at(**on, id) == Look::Hopeless;
         if tally.hopeless > 0

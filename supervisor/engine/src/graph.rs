@@ -28,6 +28,15 @@ pub(crate) struct Node {
     pub(crate) bound: Vec<ServiceId>,
 }
 
+static ALONE: Node = Node {
+    predecessors: Vec::new(),
+    successors: Vec::new(),
+    required: Vec::new(),
+    wanted: Vec::new(),
+    stops_with: Vec::new(),
+    bound: Vec::new(),
+};
+
 /// How a service depends on one that its start waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tie {
@@ -101,8 +110,9 @@ impl Graph {
         if cycles.is_empty() { Ok(graph) } else { Err(cycles) }
     }
 
+    /// A companion has no relations of its own.
     pub(crate) fn node(&self, id: ServiceId) -> &Node {
-        &self.nodes[id.index()]
+        if id.is_companion() { &ALONE } else { &self.nodes[id.index()] }
     }
 
     /// Whom the start of this service waits for; they stop later than it.

@@ -17,7 +17,7 @@
 //!
 //! What holds at all times (and is checked by exhaustive exploration and by simulation):
 //!
-//! - a service never has two live invocations;
+//! - a service never has two live invocations, but while one replaces the other;
 //! - nothing starts before what it requires is up;
 //! - nothing is stopped by request before what goes down with it and is ordered after it is gone;
 //! - every signal goes to the live invocation;
@@ -30,7 +30,7 @@
 //!
 //! Where to find what: [`State`] is what a service is doing; `goals` turns requests into starts and
 //! stops; `lifecycle` is the way up; `stopping` the way down; `restart` what follows an end by
-//! itself; `standing` what neighbours wait for; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
+//! itself; `overlap` how a new process takes the place of the old one; `standing` what neighbours wait for; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
 //!
 //! ```
 //! use std::time::Duration;
@@ -56,6 +56,7 @@ mod input;
 mod lifecycle;
 mod moment;
 mod operation;
+mod overlap;
 mod plan;
 mod reload;
 mod restart;
@@ -76,12 +77,13 @@ pub use id::{Invocation, ModeId, OperationId, ServiceId};
 pub use input::{Manner, Notification, Process, Report, Request, WatchdogMessage};
 pub use moment::Moment;
 pub use operation::{Aim, ENDED_OPERATIONS_KEPT, Item, Operation, Outcome, Verb};
+pub use overlap::Overlap;
 pub use plan::{Plan, PlanKind, PlanStep};
 pub use service::{Goal, Service};
 pub use signal::Signal;
 pub use spec::{
-    Dependency, DependencyKind, KillMode, Kind, ReloadHow, ReloadSpec, RestartPolicy, RestartSpec,
-    ServiceSpec, StopHow, StopSpec, StopStep, WatchdogSpec,
+    Dependency, DependencyKind, KillMode, Kind, ReloadHow, ReloadSpec, RestartMode, RestartPolicy,
+    RestartSpec, ServiceSpec, StopHow, StopSpec, StopStep, WatchdogSpec,
 };
 pub use state::{
     Backoff, Exited, FailReason, Held, PhaseEnd, ReloadPhase, Reloading, Running, StartPhase,

@@ -119,6 +119,7 @@ impl Engine {
             expires: now.after(service.spec.runtime_max),
         };
         self.enter(id, State::Running(running), cause, now);
+        let id = self.take_over(id, now);
         self.reload_if_asked(id, now);
     }
 
@@ -131,7 +132,7 @@ impl Engine {
     }
 
     fn on_main_exited(&mut self, id: ServiceId, exit: Exit, remaining: bool, now: Moment) {
-        self.get_mut(id).last_exit = Some((exit, now));
+        self.get_mut(id.service()).last_exit = Some((exit, now));
         let service = self.get(id);
         let clean = restart::is_clean(exit, service.spec.kind, &service.spec.restart);
         let remains_up = clean && service.spec.remain_after_exit;

@@ -61,14 +61,22 @@ impl Engine {
 
     /// What restarting these would do.
     pub fn plan_restart(&self, named: &[ServiceId], no_dependents: bool) -> Plan {
-        let stops = self.stop_reasons(named, no_dependents);
-        let mut starts = stops.clone();
+        let (overlapping, cycled) = self.part_overlapping(named, no_dependents);
+        let stops = self.stop_reasons(&cycled, no_dependents);
+        // Their old processes stop when the new ones are up.
+        let replaced: Reasons = overlapping.into_iter().map(|id| (id, None)).collect();
+        let mut starts: Reasons =
+            stops.iter().chain(&replaced).map(|(id, why)| (*id, *why)).collect();
         for (id, reason) in self.start_reasons(named) {
             if !self.get(id).state.is_up() {
                 starts.entry(id).or_insert(reason);
             }
         }
-        self.plan(&[(PlanKind::Stop, &stops), (PlanKind::Start, &starts)])
+        self.plan(&[
+            (PlanKind::Stop, &stops),
+            (PlanKind::Start, &starts),
+            (PlanKind::Stop, &replaced),
+        ])
     }
 
     fn start_reasons(&self, named: &[ServiceId]) -> Reasons {

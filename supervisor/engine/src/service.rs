@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::exit::Exit;
-use crate::id::OperationId;
+use crate::id::{OperationId, ServiceId};
 use crate::input::Manner;
 use crate::moment::Moment;
 use crate::spec::{KillMode, ServiceSpec, StopHow};
@@ -29,6 +29,10 @@ pub struct Service {
     pub(crate) operations: Vec<OperationId>,
     /// The neighbours that it has to wait for.
     pub(crate) tally: Tally,
+    /// Where the runtime has the processes of its invocation.
+    pub(crate) unit: ServiceId,
+    /// Whether its companion has processes that can still be ended.
+    pub(crate) accompanied: bool,
 }
 
 /// What is wanted of a service.
@@ -48,7 +52,7 @@ pub enum Goal {
 }
 
 impl Service {
-    pub(crate) fn new(spec: ServiceSpec, tally: Tally) -> Self {
+    pub(crate) fn new(id: ServiceId, spec: ServiceSpec, tally: Tally) -> Self {
         let cause = StopCause::NeverStarted;
         Self {
             spec,
@@ -61,6 +65,8 @@ impl Service {
             last_exit: None,
             operations: Vec::new(),
             tally,
+            unit: id,
+            accompanied: false,
         }
     }
 
@@ -99,9 +105,24 @@ impl Service {
         self.last_exit
     }
 
+    /// Where the runtime has the processes of its invocation: its own place or its companion's.
+    /// Invocations keep their place when the two change theirs.
+    pub const fn unit(&self) -> ServiceId {
+        self.unit
+    }
+
     /// Whether it is to go down, for good or to come up again.
     pub(crate) fn goes_down(&self) -> bool {
         self.goal != Goal::Up
+    }
+
+    /// Whether what it holds is to end so that another can take its place.
+    pub(crate) fn is_followed(&self) -> bool {
+        match self.goal {
+            Goal::Cycle => true,
+            Goal::Down { cause, .. } => cause == StopCause::Replaced,
+            Goal::Up => false,
+        }
     }
 
     /// Whether the end of its main process is the end of it.

@@ -245,6 +245,8 @@ pub struct RestartSpec {
     pub prevent_exit: ExitSet,
     /// Exits that are always followed by a restart.
     pub force_exit: ExitSet,
+    /// How it is done.
+    pub mode: RestartMode,
 }
 
 impl Default for RestartSpec {
@@ -261,6 +263,7 @@ impl Default for RestartSpec {
             success_exit: ExitSet::default(),
             prevent_exit: ExitSet::default(),
             force_exit: ExitSet::default(),
+            mode: RestartMode::Normal,
         }
     }
 }
@@ -282,6 +285,18 @@ pub enum RestartPolicy {
     OnAbort,
     /// A missed watchdog.
     OnWatchdog,
+}
+
+/// What a restart looks like to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartMode {
+    /// It is down in between.
+    Normal,
+    /// As `Normal`, but nobody is told of the failure before an automatic one (`RestartMode=` of
+    /// `systemd.service(5)`).
+    Direct,
+    /// One that is asked for starts the new process first, and the old one stops once that is up.
+    Overlap,
 }
 
 /// How a service must show that it is alive.

@@ -242,6 +242,8 @@ pub enum StopCause {
     Shutdown,
     /// Its failure was reset.
     Reset,
+    /// A new process has taken its place.
+    Replaced,
 }
 
 /// Why a service has failed.

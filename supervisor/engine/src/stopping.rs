@@ -131,6 +131,7 @@ impl Engine {
 
     /// Begins the stop of an invocation with the first step that makes sense.
     pub(crate) fn wind_down(&mut self, id: ServiceId, mut departure: Departure, now: Moment) {
+        let id = self.give_way(id, now);
         let manner = match self.get(id).goal {
             Goal::Down { manner, .. } => manner,
             Goal::Cycle | Goal::Up => Manner::Graceful,
@@ -152,6 +153,7 @@ impl Engine {
     /// Begins the stop of an invocation with this step. Its helpers would only be in the way: the
     /// probe, and the command of a reload that is cut short.
     pub(crate) fn depart(&mut self, id: ServiceId, departure: Departure, step: Step, now: Moment) {
+        let id = self.give_way(id, now);
         let cause = match (&departure.ending, self.get(id).goal) {
             (Some(ending), _) => Cause::Ended(ending.clone()),
             (None, _) if step == Step::Announced => Cause::Step(step),
@@ -204,7 +206,7 @@ impl Engine {
                     Some(signal)
                         if departure.mode.is_none()
                             && first == Some(place)
-                            && service.goal == Goal::Cycle =>
+                            && service.is_followed() =>
                     {
                         StopHow::Signal(signal)
                     }

@@ -8,6 +8,8 @@ mod dependency;
 mod explain;
 #[path = "lifecycle/operation.rs"]
 mod operation;
+#[path = "lifecycle/overlap.rs"]
+mod overlap;
 #[path = "lifecycle/reload.rs"]
 mod reload;
 #[path = "lifecycle/restart.rs"]

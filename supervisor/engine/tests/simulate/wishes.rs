@@ -55,6 +55,7 @@ impl Wishes {
                         StopCause::NeverStarted
                         | StopCause::Requested
                         | StopCause::Shutdown
+                        | StopCause::Replaced
                         | StopCause::Reset => false,
                     },
                     State::Waiting
