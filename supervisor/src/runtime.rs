@@ -18,6 +18,7 @@ mod reaper;
 mod shutdown;
 mod tags;
 mod unit;
+mod units;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -44,6 +45,7 @@ use self::reaper::Owner;
 use self::shutdown::Shutdown;
 use self::tags::Tags;
 use self::unit::Unit;
+use self::units::Units;
 use crate::clock;
 use crate::config::{Config, ServiceConfig};
 use crate::control::{Call, EventLog, Reply};
@@ -109,7 +111,7 @@ pub(crate) struct Runtime {
     engine: Engine,
     config: Config,
     names: Names,
-    units: Vec<Unit>,
+    units: Units,
     logs: Logs,
     upstream: Upstream,
     /// When who started us must be told again that we are alive, if they watch.
@@ -207,12 +209,11 @@ impl Runtime {
     fn new(parts: Parts) -> io::Result<(Self, Inboxes)> {
         let Parts { config, engine, logs, faults, calls, signals, .. } = parts;
         let (probe_news, probes) = mpsc::unbounded_channel();
-        let units = config.services.iter().map(|_| Unit::default()).collect();
         let runtime = Self {
             names: Names::new(&config),
+            units: Units::new(&engine),
             engine,
             config,
-            units,
             logs,
             alive_due: parts.upstream.watchdog().map(|_| clock::now()),
             upstream: parts.upstream,
@@ -336,7 +337,7 @@ impl Runtime {
     }
 
     fn on_signal(&mut self, signal: OwnSignal) {
-        let lives = |id: &ServiceId| self.unit(*id).main_pid().is_some();
+        let lives = |id: &ServiceId| self.present_unit(*id).main_pid().is_some();
         match (signal, self.init.filter(lives)) {
             (OwnSignal::Child, _) => self.on_child_signal(),
             (OwnSignal::Other(signal), Some(command)) if !self.engine.is_shutting_down() => {
@@ -378,15 +379,21 @@ impl Runtime {
     }
 
     fn unit(&self, id: ServiceId) -> &Unit {
-        &self.units[id.index()]
+        &self.units[id]
     }
 
     fn unit_mut(&mut self, id: ServiceId) -> &mut Unit {
-        &mut self.units[id.index()]
+        &mut self.units[id]
     }
 
+    /// Where the process is that the service is now.
+    fn present_unit(&self, id: ServiceId) -> &Unit {
+        self.unit(self.engine.service(id).unit())
+    }
+
+    /// Of a service or its companion.
     fn config(&self, id: ServiceId) -> &ServiceConfig {
-        &self.config.services[id.index()]
+        &self.config.services[id.service().index()]
     }
 
     fn name(&self, id: ServiceId) -> &str {

@@ -20,6 +20,7 @@ mod lifecycle;
 mod logs;
 mod notify;
 mod notify_clients;
+mod overlap;
 mod readiness;
 mod real_services;
 mod restart;

@@ -66,6 +66,11 @@ impl Engine {
         Some((doing, companion))
     }
 
+    /// Whether a service has a companion.
+    pub fn has_companion(&self, id: ServiceId) -> bool {
+        self.companions.contains_key(&id.companion())
+    }
+
     /// Whether a restart of this service by request would be without a gap.
     pub(crate) fn may_overlap(&self, id: ServiceId) -> bool {
         let service = self.get(id);
@@ -119,7 +124,7 @@ impl Engine {
         if id.is_companion()
             || service.goal != Goal::Up
             || !service.state.is_up()
-            || !self.companions.contains_key(&companion)
+            || !self.has_companion(id)
         {
             return id;
         }

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::exit::Ending;
 use crate::id::ServiceId;
 use crate::moment::Moment;
+use crate::overlap::Overlap;
 use crate::state::{FailReason, ReloadPhase, StartPhase, State, Step, StopCause};
 
 /// The reason for a state, with what would end it.
@@ -17,6 +18,13 @@ pub enum Why {
     Starting(StartPhase),
     /// Up, as it should be.
     Up,
+    /// Up, and has a second process.
+    Overlap {
+        /// What that does.
+        doing: Overlap,
+        /// What it waits for, if it is one that is to be started.
+        waits_for: Vec<ServiceId>,
+    },
     /// Up, and to go down when these are gone.
     StopWaitsFor(Vec<ServiceId>),
     /// Reads its configuration again: waits for this.
@@ -55,6 +63,16 @@ impl Engine {
             State::Stopped(cause) => Why::Down(*cause),
             State::Waiting => Why::WaitsFor(self.waits_for(id).collect()),
             state if state.is_up() && service.goes_down() => Why::StopWaitsFor(stop_waits_for()),
+            state
+                if state.is_up()
+                    && let Some((doing, _)) = self.overlap(id) =>
+            {
+                let waits_for = match doing {
+                    Overlap::Waiting => self.waits_for(id).collect(),
+                    Overlap::Starting | Overlap::Stopping => Vec::new(),
+                };
+                Why::Overlap { doing, waits_for }
+            }
             State::Starting(starting) => Why::Starting(starting.phase),
             State::Running(_) => Why::Up,
             State::Reloading(reloading) => Why::Reloading(reloading.phase),

@@ -1,12 +1,13 @@
 //! `restart-…` and `start-limit-…`: when a service is started again.
 
-use supervisor_engine::{RestartPolicy, RestartSpec};
+use supervisor_engine::{Kind, RestartMode, RestartPolicy, RestartSpec};
 
 use super::fault::Draft;
 use super::reader::Reader;
+use super::value::Bad;
 
 /// `defaults` are those of the service's type.
-pub(super) fn read(reader: &Reader<'_>, defaults: RestartSpec) -> RestartSpec {
+pub(super) fn read(reader: &Reader<'_>, kind: Kind, defaults: RestartSpec) -> RestartSpec {
     let policies = [
         ("no", RestartPolicy::No),
         ("always", RestartPolicy::Always),
@@ -43,5 +44,32 @@ pub(super) fn read(reader: &Reader<'_>, defaults: RestartSpec) -> RestartSpec {
         success_exit: reader.exits("success-exit").unwrap_or(defaults.success_exit),
         prevent_exit: reader.exits("restart-prevent-exit").unwrap_or(defaults.prevent_exit),
         force_exit: reader.exits("restart-force-exit").unwrap_or(defaults.force_exit),
+        mode: mode(reader, kind).unwrap_or(defaults.mode),
     }
+}
+
+/// Only what runs on can have two processes at a time.
+fn mode(reader: &Reader<'_>, kind: Kind) -> Option<RestartMode> {
+    let modes = [
+        ("normal", Some(RestartMode::Normal)),
+        ("direct", None),
+        ("overlap", Some(RestartMode::Overlap)),
+    ];
+    let mode = reader.choice_so_far("restart-mode", &modes)?;
+    let runs_on = match kind {
+        Kind::Simple | Kind::Notify => true,
+        Kind::Oneshot | Kind::Target => false,
+    };
+    if runs_on || mode != RestartMode::Overlap {
+        return Some(mode);
+    }
+    // A target with it is told elsewhere, and what all services get is not meant for every one.
+    if let Some(entry) = reader.entry("restart-mode").filter(|entry| !entry.default)
+        && kind == Kind::Oneshot
+    {
+        let bad = Bad::new("a oneshot is done when its process ends: no other one takes its place");
+        let hint = r#"take it away, or write restart-mode = "normal""#;
+        reader.decoder.bad::<()>(entry.node.place, bad.hint(hint));
+    }
+    None
 }

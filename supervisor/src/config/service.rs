@@ -131,7 +131,7 @@ impl Workshop<'_> {
         spec.runtime_max = runtime_max(reader);
         let stop = stop::read(reader, self.stop_modes);
         spec.stop = stop.spec;
-        spec.restart = restart::read(reader, spec.restart);
+        spec.restart = restart::read(reader, kind, spec.restart);
         spec.watchdog = watchdog(reader, stop.timeout);
         let reload_command = reader.command("reload-command");
         spec.reload = reload(reader, reload_command.is_some(), spec.start_timeout);

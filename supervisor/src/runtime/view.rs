@@ -3,11 +3,14 @@
 use supervisor_api as api;
 use supervisor_engine::{
     Aim, Cause, DependencyKind, Ending, Engine, Exit, FailReason, Item, Kind, Operation, Outcome,
-    PhaseEnd, Plan, PlanKind, ReloadPhase, Run, Service, ServiceId, ServiceSpec, StartPhase, State,
-    Status, Step, StopCause, StopHow, StopPhase, Verb, Why,
+    Overlap, PhaseEnd, Plan, PlanKind, ReloadPhase, Run, Service, ServiceId, ServiceSpec,
+    StartPhase, State, Status, Step, StopCause, StopHow, StopPhase, Verb, Why,
 };
 
 use crate::clock::{Wall, millis};
+
+/// The code of the reason why a service has two processes.
+pub(crate) const OVERLAP: &str = "overlap";
 
 /// The name of a service, for sentences.
 pub(crate) fn name(engine: &Engine, id: ServiceId) -> &str {
@@ -130,6 +133,7 @@ fn stop_cause(engine: &Engine, cause: StopCause) -> String {
         StopCause::BoundTo(id) => format!("bound to {}, which ended", name(engine, id)),
         StopCause::Shutdown => "shutdown".to_owned(),
         StopCause::Reset => "reset".to_owned(),
+        StopCause::Replaced => "a new process has taken its place".to_owned(),
     }
 }
 
@@ -157,6 +161,7 @@ pub(crate) fn cause(engine: &Engine, cause: &Cause) -> String {
         Cause::ReloadFailed => "reload failed".to_owned(),
         Cause::Stop(cause) => stop_cause(engine, *cause),
         Cause::Cycle => "to be restarted".to_owned(),
+        Cause::Replaced => "a new process has taken the place of the old one".to_owned(),
         Cause::Step(step) => step_sentence(*step),
         Cause::Ended(ending) => ending.to_string(),
         Cause::Failed(reason) => fail_reason(engine, reason),
@@ -172,6 +177,17 @@ const fn ending_code(ending: &Ending) -> &'static str {
         Ending::Watchdog => "watchdog",
         Ending::Protocol => "protocol",
         Ending::Unsettled(_) => "settle-time",
+    }
+}
+
+/// What the second process of a service does, with its pid if that is known.
+pub(crate) fn overlap(doing: Overlap, waits_for: &[String], pid: Option<i32>) -> String {
+    let pid = pid.map(|pid| format!(" {pid}")).unwrap_or_default();
+    match doing {
+        Overlap::Waiting if waits_for.is_empty() => "overlap: new process is due".to_owned(),
+        Overlap::Waiting => format!("overlap: new process waits for {}", waits_for.join(", ")),
+        Overlap::Starting => format!("overlap: new process{pid} starting"),
+        Overlap::Stopping => format!("overlap: other process{pid} stopping"),
     }
 }
 
@@ -194,6 +210,7 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
                 StopCause::BoundTo(other) => ("bound-to", Some(other)),
                 StopCause::Shutdown => ("shutdown", None),
                 StopCause::Reset => ("reset", None),
+                StopCause::Replaced => ("replaced", None),
             };
             let services = about.map(|id| names(&[id])).unwrap_or_default();
             api::Why { services, ..plain(code, stop_cause(engine, cause)) }
@@ -215,6 +232,11 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
             .to_owned(),
         ),
         Why::Up => plain("up", "up".to_owned()),
+        Why::Overlap { doing, waits_for } => {
+            let services = names(&waits_for);
+            let message = overlap(doing, &services, None);
+            api::Why { services, ..plain(OVERLAP, message) }
+        }
         Why::StopWaitsFor(ids) => {
             let services = names(&ids);
             let message = format!("stops after {}", services.join(", "));
