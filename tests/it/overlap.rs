@@ -72,7 +72,7 @@ fn a_new_process_that_does_not_come_up_leaves_the_old_one() {
         [service.app]
         type = "notify"
         restart-mode = "overlap"
-        command = ["/bin/sh", "-c", "test -e bad && exit 3; exec ${FIXTURE} app --ready"]
+        command = ["/bin/sh", "-c", "test -e ${DIR}/bad && exit 3; exec ${FIXTURE} app --ready"]
         [service.other]
         binds-to = ["app"]
         command = "${FIXTURE} other""#,
@@ -96,7 +96,7 @@ fn a_new_process_that_does_not_come_up_leaves_the_old_one() {
 
 #[test]
 fn the_service_is_shown_running_all_the_while_and_the_other_process_beside_it() {
-    let mut daemon = app("--await go --status serving --ready --term-awaits end", "");
+    let mut daemon = app("--await ${DIR}/go --status serving --ready --term-awaits ${DIR}/end", "");
     daemon.open("go");
     let old = daemon.wait_state("app", State::Running).pid.unwrap();
     std::fs::remove_file(daemon.path("go")).unwrap();
@@ -135,7 +135,7 @@ fn the_old_process_takes_nothing_of_the_new_one_with_it() {
         [service.app]
         type = "notify"
         restart-mode = "overlap"
-        command = ["${FIXTURE}", "app", "--daemon", "--touch up", "--await", "go", "--ready"]"#,
+        command = ["${FIXTURE}", "app", "--daemon", "--ignore HUP", "--await", "${DIR}/go", "--ready"]"#,
     );
     daemon.open("go");
     daemon.wait_state("app", State::Running);
@@ -155,7 +155,8 @@ fn the_old_process_takes_nothing_of_the_new_one_with_it() {
 
 #[test]
 fn lines_of_the_two_stay_whole() {
-    let mut daemon = app("--write 1 half --await go --print whole --ready --term-awaits end", "");
+    let mut daemon =
+        app("--write 1 half --await ${DIR}/go --print whole --ready --term-awaits ${DIR}/end", "");
     daemon.open("go");
     daemon.wait_state("app", State::Running);
     std::fs::remove_file(daemon.path("go")).unwrap();
@@ -174,17 +175,13 @@ fn lines_of_the_two_stay_whole() {
 
 #[test]
 fn a_shutdown_stops_both_and_reports_both() {
-    let mut daemon = app("--ready --term-awaits end", "");
+    let mut daemon = app("--ready --ignore TERM", "stop-timeout = \"1min\"");
     daemon.wait_state("app", State::Running);
     begin_restart(&daemon);
-    daemon.wait_service("app", "the new process", |app| {
-        app.why.message.contains("other process") && app.state == State::Running
-    });
-    let report = daemon.ctl_command().args(["shutdown", "--format", "json"]).spawn().unwrap();
-    daemon.wait_state("app", State::Stopping);
-    daemon.open("end");
-    let output = report.wait_with_output().unwrap();
-    assert!(output.status.success());
+    daemon.wait_service("app", "the new process", |app| app.why.message.contains("other process"));
+    let request = json!({ "wait": true, "timeout": "100ms" });
+    let answer = daemon.http().post("/v1/shutdown", &request).body;
+    let killed = r#"{"service":"app","#;
+    assert_eq!(answer.matches(killed).count(), 2, "{answer}");
     assert_eq!(daemon.wait_exit(), 0);
-    assert_eq!(daemon.happened("exit", "app").len(), 2);
 }

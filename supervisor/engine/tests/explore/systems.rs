@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Dependency, DependencyKind, KillMode, Kind, ModeId, ReloadHow, ReloadSpec, RestartPolicy,
-    ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
+    Dependency, DependencyKind, KillMode, Kind, ModeId, ReloadHow, ReloadSpec, RestartMode,
+    RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -122,6 +122,8 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
                 spec.stop.steps = vec![StopStep { wait: false, ..command(0) }];
             }),
         ),
+        ("overlap", overlap(Kind::Notify)),
+        ("overlap of a simple one", overlap(Kind::Simple)),
         ("oneshot", spec(Kind::Oneshot, |spec| spec.stop.steps.insert(0, command(0)))),
         ("passing oneshot", spec(Kind::Oneshot, |spec| spec.remain_after_exit = false)),
     ];
@@ -142,6 +144,12 @@ pub(crate) fn pairs() -> Vec<(String, Vec<ServiceSpec>)> {
             let name = format!("{kind:?}, ordered {ordered}, {policy:?}");
             pairs.push((name, vec![other, one]));
         }
+    }
+    for kind in [Requires, BindsTo, After] {
+        let one = depends(overlap(Kind::Notify), kind, 0, true);
+        pairs.push((format!("overlap, {kind:?}"), vec![spec(Kind::Simple, |_| {}), one]));
+        let one = depends(spec(Kind::Simple, |_| {}), kind, 0, true);
+        pairs.push((format!("{kind:?} overlap"), vec![overlap(Kind::Notify), one]));
     }
     let reload = |how| Some(ReloadSpec { how, timeout: Some(5 * SECOND) });
     let mut other = spec(Kind::Notify, |spec| spec.reload = reload(ReloadHow::Command));
@@ -181,6 +189,13 @@ fn spec(kind: Kind, change: impl FnOnce(&mut ServiceSpec)) -> ServiceSpec {
     spec.restart.limit_burst = 0;
     change(&mut spec);
     spec
+}
+
+fn overlap(kind: Kind) -> ServiceSpec {
+    spec(kind, |spec| {
+        spec.restart.mode = RestartMode::Overlap;
+        spec.restart.policy = RestartPolicy::No;
+    })
 }
 
 fn depends(mut spec: ServiceSpec, kind: DependencyKind, on: u32, ordered: bool) -> ServiceSpec {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Dependency, DependencyKind, ExitSet, KillMode, Kind, ModeId, ReloadHow, ReloadSpec,
-    RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
+    RestartMode, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
 };
 
 use crate::dice::Dice;
@@ -77,6 +77,10 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
         spec.reload_propagates_to = vec![ServiceId(dice.below(count))];
     }
     restart(&mut spec, dice);
+    let lives_on = matches!(kind, Kind::Simple | Kind::Notify);
+    if lives_on && dice.percent(40) {
+        spec.restart.mode = RestartMode::Overlap;
+    }
     if kind == Kind::Notify && dice.percent(30) {
         spec.watchdog = Some(WatchdogSpec {
             timeout: dice.millis(500, 5_000),

@@ -18,7 +18,8 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     natures: Vec<Nature>,
     specs: Vec<ServiceSpec>,
-    bodies: Vec<Option<Body>>,
+    /// By unit.
+    bodies: BTreeMap<ServiceId, Body>,
     /// What will happen, in order; the number keeps apart what happens at one moment.
     future: BTreeMap<(Moment, u64), (ServiceId, Invocation, Event)>,
     scheduled: u64,
@@ -52,8 +53,7 @@ enum Event {
 
 impl World {
     pub(crate) fn new(specs: Vec<ServiceSpec>, natures: Vec<Nature>, dice: Dice) -> Self {
-        let bodies = vec![None; specs.len()];
-        let (future, scheduled) = (BTreeMap::new(), 0);
+        let (bodies, future, scheduled) = (BTreeMap::new(), BTreeMap::new(), 0);
         Self { dice, calm: false, natures, specs, bodies, future, scheduled }
     }
 
@@ -65,7 +65,7 @@ impl World {
     /// Lets the next thing happen; `None` if it came to nothing.
     pub(crate) fn step(&mut self) -> Option<(ServiceId, Report)> {
         let ((now, _), (id, invocation, event)) = self.future.pop_first()?;
-        let body = self.bodies[id.index()].as_mut().filter(|b| b.invocation == invocation)?;
+        let body = self.bodies.get_mut(&id).filter(|b| b.invocation == invocation)?;
         let report = match event {
             Event::Spawned => {
                 body.main = true;
@@ -77,7 +77,7 @@ impl World {
                 if !std::mem::take(&mut body.main) {
                     return None;
                 }
-                let leaves = self.natures[id.index()].leaves_others;
+                let leaves = self.natures[id.service().index()].leaves_others;
                 body.others = self.dice.percent(leaves);
                 let remaining = body.others;
                 if remaining && self.dice.percent(50) {
@@ -106,7 +106,7 @@ impl World {
                 if !body.main {
                     return None;
                 }
-                let watched = self.specs[id.index()].watchdog;
+                let watched = self.specs[id.service().index()].watchdog;
                 if let (Some(watchdog), Some(WatchdogMessage::Alive)) = (watched, message.watchdog)
                 {
                     let next = Event::Says(said(|said| said.watchdog = message.watchdog));
@@ -127,18 +127,19 @@ impl World {
     /// Carries out what the engine asks for.
     pub(crate) fn perform(&mut self, action: Action, now: Moment) {
         let id = action.service;
-        let nature = self.natures[id.index()].clone();
+        let nature = self.natures[id.service().index()].clone();
         match action.what {
             ActionKind::Spawn => {
                 let immortal = self.dice.percent(nature.immortal);
-                self.bodies[id.index()] = Some(Body {
+                let body = Body {
                     invocation: action.invocation,
                     main: false,
                     others: false,
                     control: false,
                     probe: false,
                     immortal,
-                });
+                };
+                self.bodies.insert(id, body);
                 let fails = !self.calm && self.dice.percent(nature.spawn_fails);
                 let event = if fails { Event::SpawnFails } else { Event::Spawned };
                 let delay = self.dice.millis(0, 50);
@@ -154,14 +155,14 @@ impl World {
                 }
             }
             ActionKind::StopProbe => self.body(id).probe = false,
-            ActionKind::Release => self.bodies[id.index()] = None,
+            ActionKind::Release => _ = self.bodies.remove(&id),
         }
     }
 
     /// A main process begins its life: what will become of it, if nobody interferes.
     fn lives(&mut self, id: ServiceId, now: Moment) {
-        let nature = self.natures[id.index()].clone();
-        let spec = &self.specs[id.index()];
+        let nature = self.natures[id.service().index()].clone();
+        let spec = &self.specs[id.service().index()];
         let (kind, watched) = (spec.kind, spec.watchdog.is_some());
         let up = self.dice.millis(0, 1_000);
         match kind {
@@ -303,7 +304,7 @@ impl World {
     }
 
     fn body(&mut self, id: ServiceId) -> &mut Body {
-        self.bodies[id.index()].as_mut().expect("the ledger has checked that it is live")
+        self.bodies.get_mut(&id).expect("the ledger has checked that it is live")
     }
 }
 

@@ -4,16 +4,20 @@
 //! change when it happens, and the engine as a whole after each input. A broken rule is an error
 //! with the rule as its text.
 
+use std::collections::BTreeMap;
+
 use supervisor_engine::{
     Action, ActionKind, Cause, DependencyKind, Engine, Exit, Goal, Invocation, KillMode, Kind,
-    Manner, Moment, Process, ReloadHow, Report, Request, ServiceId, ServiceSpec, Signal, State,
-    Status, StopCause, Transition, Whom,
+    Manner, Moment, Process, ReloadHow, Report, Request, RestartMode, Service, ServiceId,
+    ServiceSpec, Signal, State, Status, StopCause, Transition, Whom,
 };
 
 /// The books about all services.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     pub(crate) accounts: Vec<Account>,
+    /// About what runs beside a service that restarts by overlap, by companion.
+    companions: BTreeMap<ServiceId, Account>,
     /// When a shutdown kills everything that is left.
     pub(crate) deadline: Option<Moment>,
     /// Whether that has happened: then order does not count any more.
@@ -37,6 +41,10 @@ enum Asked {
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Account {
+    /// Where its processes are.
+    unit: ServiceId,
+    /// Whether it is being restarted without a gap: it may go down only by its own doing.
+    gapless: bool,
     /// Its processes, from the order to spawn until the release.
     pub(crate) execution: Option<Execution>,
     status: Status,
@@ -92,7 +100,9 @@ pub(crate) type Verdict = Result<(), String>;
 
 impl Ledger {
     pub(crate) fn new(engine: &Engine) -> Self {
-        let accounts = engine.services().map(|(_, service)| Account {
+        let account = |unit, service: &Service| Account {
+            unit,
+            gapless: false,
             execution: None,
             status: Status::Stopped,
             up: false,
@@ -107,10 +117,14 @@ impl Ledger {
             extended: false,
             died: false,
             goal: service.goal(),
-        });
-        let accounts = accounts.collect();
+        };
+        let overlaps = |service: &Service| service.spec().restart.mode == RestartMode::Overlap;
+        let companions = engine.services().filter(|(_, service)| overlaps(service));
         Self {
-            accounts,
+            accounts: engine.services().map(|(id, service)| account(id, service)).collect(),
+            companions: companions
+                .map(|(id, service)| (id.companion(), account(id.companion(), service)))
+                .collect(),
             deadline: None,
             overdue: false,
             asked: Asked::Nothing,
@@ -118,12 +132,43 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn execution(&self, id: ServiceId) -> Option<&Execution> {
-        self.accounts[id.index()].execution.as_ref()
+    /// What is live in a unit.
+    pub(crate) fn execution(&self, unit: ServiceId) -> Option<&Execution> {
+        let own = &self.accounts[unit.service().index()];
+        let account = Some(own).filter(|own| own.unit == unit);
+        account.or(self.companions.get(&unit.service().companion()))?.execution.as_ref()
+    }
+
+    /// All units that something is live in.
+    pub(crate) fn units(&self) -> Vec<ServiceId> {
+        let accounts = self.accounts.iter().chain(self.companions.values());
+        accounts.filter(|account| account.execution.is_some()).map(|account| account.unit).collect()
+    }
+
+    /// How many processes a service has, those aside that nothing can end.
+    pub(crate) fn lives(&self, id: ServiceId) -> usize {
+        let accounts = [Some(&self.accounts[id.index()]), self.companions.get(&id.companion())];
+        let live = |account: &&Account| account.execution.is_some() && !account.stuck;
+        accounts.into_iter().flatten().filter(live).count()
+    }
+
+    fn of_unit(&mut self, unit: ServiceId) -> &mut Account {
+        let own = &mut self.accounts[unit.service().index()];
+        match self.companions.get_mut(&unit.service().companion()) {
+            Some(companion) if companion.unit == unit => companion,
+            Some(_) | None => own,
+        }
+    }
+
+    /// The service or its companion.
+    fn account(&mut self, id: ServiceId) -> &mut Account {
+        let own = &mut self.accounts[id.service().index()];
+        self.companions.get_mut(&id).unwrap_or(own)
     }
 
     /// Takes note of what is asked for.
-    pub(crate) fn requested(&mut self, request: &Request, now: Moment) {
+    pub(crate) fn requested(&mut self, request: &Request, engine: &Engine, now: Moment) {
+        self.expect_gaps(request, engine);
         self.asked = match request {
             Request::Stop { no_dependents: false, .. } => Asked::Stop,
             Request::Signal { .. } => Asked::Signal,
@@ -153,6 +198,34 @@ impl Ledger {
         }
     }
 
+    /// A restart of services that overlap alone leaves each of them up; every other request to stop
+    /// something may take them down.
+    fn expect_gaps(&mut self, request: &Request, engine: &Engine) {
+        match request {
+            Request::Restart { services, .. } => {
+                let may = |id: &ServiceId| {
+                    let account = &self.accounts[id.index()];
+                    self.companions.contains_key(&id.companion())
+                        && account.up
+                        && account.goal == Goal::Up
+                };
+                let all = services.iter().all(may) && !engine.is_shutting_down();
+                for (place, account) in self.accounts.iter_mut().enumerate() {
+                    let named = services.iter().any(|id| id.index() == place);
+                    account.gapless = all && (account.gapless || named);
+                }
+            }
+            Request::Stop { .. } | Request::Shutdown { .. } => {
+                self.accounts.iter_mut().for_each(|account| account.gapless = false);
+            }
+            Request::Boot
+            | Request::Start(_)
+            | Request::Reload(_)
+            | Request::Signal { .. }
+            | Request::Reset(_) => {}
+        }
+    }
+
     /// Takes note of the time.
     pub(crate) fn time_is(&mut self, now: Moment) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
@@ -168,7 +241,7 @@ impl Ledger {
         report: &Report,
         at: Moment,
     ) {
-        let account = &mut self.accounts[id.index()];
+        let account = self.of_unit(id);
         let Some(now) = &mut account.execution else { return };
         let was_proven = now.proven;
         match report {
@@ -212,11 +285,14 @@ impl Ledger {
         let by_hand = self.asked == Asked::Signal;
         let forced =
             by_hand || self.overdue || matches!(goal, Goal::Down { manner: Manner::Force, .. });
-        let account = &mut self.accounts[action.service.index()];
+        let highest = self.highest;
+        let beside = &self.accounts[action.service.service().index()];
+        let fine = beside.up || beside.unit == action.service;
+        let account = self.of_unit(action.service);
         if action.what == ActionKind::Spawn {
-            rule(account.execution.is_none(), "a service has one live invocation at most")?;
-            rule(action.invocation > self.highest, "no invocation is used twice")?;
-            self.highest = action.invocation;
+            rule(account.execution.is_none(), "a unit has one live invocation at most")?;
+            rule(fine, "a second process is started only beside one that is up")?;
+            rule(action.invocation > highest, "no invocation is used twice")?;
             account.starts += 1;
             account.killed = false;
             account.finished = false;
@@ -228,6 +304,7 @@ impl Ledger {
                 probe: false,
                 proven: false,
             });
+            self.highest = action.invocation;
             return Ok(());
         }
         let live = account.execution.as_mut().filter(|now| now.invocation == action.invocation);
@@ -253,9 +330,10 @@ impl Ledger {
                         .any(|how| Some(*how) == reload);
                 let in_stop = spec.stop.send_sighup || by_hand;
                 rule(!reloads || now.proven || in_stop, "no reload before the service is ready")?;
+                let replaced = matches!(goal, Goal::Down { cause: StopCause::Replaced, .. });
                 let restarts = spec.stop.restart_signal == Some(signal);
                 rule(
-                    !restarts || by_hand || goal == Goal::Cycle,
+                    !restarts || by_hand || goal == Goal::Cycle || replaced,
                     "the restart signal is for restarts",
                 )?;
                 rule(now.main != Main::Ordered, "no signal before the process is there")
@@ -286,15 +364,20 @@ impl Ledger {
 
     /// Takes note of a change and checks that the order of the services allows it.
     pub(crate) fn change(&mut self, change: &Transition, engine: &Engine) -> Verdict {
-        let id = change.service;
-        let from = self.accounts[id.index()].status;
+        let service = change.service;
+        let id = if change.companion { service.companion() } else { service };
+        let from = self.account(id).status;
         rule(from == change.from, "each change begins where the last one ended")?;
         let begins = change.from == Status::Waiting
             && matches!(change.to, Status::Starting | Status::Running);
         if begins {
-            self.check_start(id, engine)?;
+            self.check_start(service, engine)?;
+        }
+        if change.cause == Cause::Replaced {
+            self.exchange(id);
         }
         let stops = matches!(change.cause, Cause::Stop(_) | Cause::Cycle)
+            && !change.companion
             && self.accounts[id.index()].is_live()
             && change.from != Status::Stopping
             // One that ended by itself meanwhile was not stopped.
@@ -303,7 +386,7 @@ impl Ledger {
             self.check_stop(id, engine)?;
         }
         let spec = engine.service(id).spec();
-        let account = &mut self.accounts[id.index()];
+        let account = self.account(id);
         if change.from == Status::Starting && change.to == Status::Running {
             let settled = change.at - account.proven >= spec.settle_time;
             rule(settled, "nothing is up before its settle time is over")?;
@@ -333,8 +416,30 @@ impl Ledger {
             | Status::Reloading
             | Status::Stopping => false,
         };
+        if account.gapless && !account.up {
+            let by_itself = match &change.cause {
+                Cause::Ended(_) | Cause::Failed(_) | Cause::Step(_) | Cause::Replaced => true,
+                // Bound to something that has ended, or stopped with that.
+                Cause::Cycle | Cause::Stop(_) => engine.service(id).goal() != Goal::Up,
+                _ => false,
+            };
+            rule(by_itself, "one of its processes is up during a restart that overlaps")?;
+            account.gapless = false;
+        }
+        account.died |= change.cause == Cause::Replaced && change.to == Status::Starting;
         account.stuck = change.to == Status::Stopping && engine.service(id).state().is_stuck();
         Ok(())
+    }
+
+    /// The new process takes the place of the old one. What is said of the service stays.
+    fn exchange(&mut self, id: ServiceId) {
+        let own = &mut self.accounts[id.index()];
+        let Some(companion) = self.companions.get_mut(&id.companion()) else { return };
+        std::mem::swap(own, companion);
+        std::mem::swap(&mut own.gapless, &mut companion.gapless);
+        std::mem::swap(&mut own.starts, &mut companion.starts);
+        std::mem::swap(&mut own.died, &mut companion.died);
+        std::mem::swap(&mut own.goal, &mut companion.goal);
     }
 
     /// Nothing starts before what it requires is up and what it comes after is settled.
@@ -395,7 +500,10 @@ impl Ledger {
             };
             let since_before = goal == account.goal && self.asked == Asked::Nothing;
             let goes_down = goal != Goal::Up && (!by_a_death || since_before);
-            let in_the_way = account.is_live() && goes_down && !account.stuck;
+            let beside = self.companions.get(&later.companion());
+            let beside = beside.is_some_and(|beside| beside.is_live() && !beside.stuck);
+            let in_the_way = account.is_live() && goes_down && !account.stuck
+                || beside && !account.is_live() && !account.stuck;
             rule(!in_the_way, "nothing stops before what comes after it is gone")
                 .map_err(|rule| format!("{rule}: {id:?} before {later:?}"))?;
         }
@@ -422,8 +530,11 @@ impl Ledger {
     pub(crate) fn check(&mut self, engine: &Engine, time: Moment) -> Verdict {
         self.asked = Asked::Nothing;
         let mut earliest: Option<Moment> = None;
-        for (id, service) in engine.services() {
-            let (state, account) = (service.state(), &mut self.accounts[id.index()]);
+        let companions = self.companions.keys().copied();
+        let ids: Vec<_> = engine.services().map(|(id, _)| id).chain(companions).collect();
+        for id in ids {
+            let service = engine.service(id);
+            let (state, account) = (service.state(), self.account(id));
             account.goal = service.goal();
             rule(state.status() == account.status, "every change of status is told")?;
             rule(state.is_up() == account.up, "up is what was told")?;
@@ -456,7 +567,11 @@ impl Ledger {
             }
         }
         self.check_bonds(engine)?;
-        let live = self.accounts.iter().any(|account| account.execution.is_some());
+        let live = self
+            .accounts
+            .iter()
+            .chain(self.companions.values())
+            .any(|account| account.execution.is_some());
         let shutdown = self.deadline.filter(|_| live);
         let expected = earliest.into_iter().chain(shutdown).min();
         let armed = engine.poll_timeout().map(|wake| wake.at);
