@@ -81,6 +81,17 @@ fn two_services_with_each_dependency_keep_all_rules_in_all_short_histories() {
 }
 
 #[test]
+fn one_service_with_two_processes_keeps_all_rules_in_all_short_histories() {
+    let mut total = Count::default();
+    for (name, spec) in systems::overlapping() {
+        let count = explore(&name, vec![spec], 8, &mut Diagram::default());
+        total.situations += count.situations;
+        total.transitions += count.transitions;
+    }
+    report("two processes", total);
+}
+
+#[test]
 fn three_services_keep_all_rules_in_all_short_histories() {
     let mut total = Count::default();
     for (name, specs) in systems::triples() {
