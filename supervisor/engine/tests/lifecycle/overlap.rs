@@ -15,6 +15,9 @@ fn web() -> Spec {
     overlapping(notify("web"))
 }
 
+/// How a new process does not come up.
+type Failure = fn(&mut Case);
+
 /// All of an old invocation ends.
 fn ends(case: &mut Case, old: Invocation) {
     let exit = Exit::Code(0);
@@ -85,7 +88,7 @@ fn both_processes_are_told_of_under_the_name_of_the_service() {
 
 #[test]
 fn a_new_process_that_does_not_come_up_changes_nothing() {
-    let reasons: [(fn(&mut Case), Ending); 3] = [
+    let reasons: [(Failure, Ending); 3] = [
         (|case| case.spawn_fails("web"), Ending::SpawnFailed(error("exec"))),
         (
             |case| {
@@ -366,8 +369,8 @@ fn the_restart_signal_is_for_the_old_process() {
     case.comes_up("web");
     case.does(["web' spawn", "web USR2 all"]);
     ends(&mut case, old);
-    let cause = StopCause::Replaced;
-    assert_eq!(case.transitions.last().map(|change| &change.cause), Some(&Cause::Stop(cause)));
+    let replaced = Cause::Stop(StopCause::Replaced);
+    assert_eq!(case.transitions.last().map(|change| &change.cause), Some(&replaced));
 }
 
 #[test]

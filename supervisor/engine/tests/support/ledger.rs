@@ -421,7 +421,18 @@ impl Ledger {
                 Cause::Ended(_) | Cause::Failed(_) | Cause::Step(_) | Cause::Replaced => true,
                 // Bound to something that has ended, or stopped with that.
                 Cause::Cycle | Cause::Stop(_) => engine.service(id).goal() != Goal::Up,
-                _ => false,
+                Cause::Requested
+                | Cause::Restart
+                | Cause::DependenciesUp
+                | Cause::Spawned
+                | Cause::Ready
+                | Cause::Probed
+                | Cause::Settled
+                | Cause::Completed(_)
+                | Cause::Reload
+                | Cause::Reloaded
+                | Cause::ReloadTimeout
+                | Cause::ReloadFailed => false,
             };
             rule(by_itself, "one of its processes is up during a restart that overlaps")?;
             account.gapless = false;
