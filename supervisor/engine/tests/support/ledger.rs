@@ -419,8 +419,6 @@ impl Ledger {
         if account.gapless && !account.up {
             let by_itself = match &change.cause {
                 Cause::Ended(_) | Cause::Failed(_) | Cause::Step(_) | Cause::Replaced => true,
-                // Bound to something that has ended, or stopped with that.
-                Cause::Cycle | Cause::Stop(_) => engine.service(id).goal() != Goal::Up,
                 Cause::Requested
                 | Cause::Restart
                 | Cause::DependenciesUp
@@ -432,13 +430,19 @@ impl Ledger {
                 | Cause::Reload
                 | Cause::Reloaded
                 | Cause::ReloadTimeout
-                | Cause::ReloadFailed => false,
+                | Cause::ReloadFailed
+                | Cause::Stop(_)
+                | Cause::Cycle => false,
             };
             rule(by_itself, "one of its processes is up during a restart that overlaps")?;
             account.gapless = false;
         }
         account.died |= change.cause == Cause::Replaced && change.to == Status::Starting;
         account.stuck = change.to == Status::Stopping && engine.service(id).state().is_stuck();
+        if account.died {
+            // What is bound to it goes down too, sooner or later.
+            self.accounts.iter_mut().for_each(|account| account.gapless = false);
+        }
         Ok(())
     }
 
