@@ -31,7 +31,7 @@ fn begin_restart(daemon: &Daemon) {
 #[test]
 fn every_connection_is_answered_during_restarts() {
     let port = free_port();
-    let mut daemon = app(&format!("--answer {port} --ready"), "fd-store-max = 1");
+    let mut daemon = app(&format!("--serve-pid {port} --ready"), "fd-store-max = 1");
     daemon.wait_state("app", State::Running);
     let over = Arc::new(AtomicBool::new(false));
     let client = std::thread::spawn({

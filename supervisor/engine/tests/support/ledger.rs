@@ -453,6 +453,8 @@ impl Ledger {
         std::mem::swap(own, companion);
         std::mem::swap(&mut own.gapless, &mut companion.gapless);
         std::mem::swap(&mut own.starts, &mut companion.starts);
+        std::mem::swap(&mut own.restarts, &mut companion.restarts);
+        std::mem::swap(&mut own.may_count_anew, &mut companion.may_count_anew);
         std::mem::swap(&mut own.died, &mut companion.died);
         std::mem::swap(&mut own.goal, &mut companion.goal);
     }
