@@ -5,6 +5,7 @@
 
 mod command;
 mod command_line;
+mod commands;
 mod daemon;
 mod decode;
 mod defaults;
@@ -21,6 +22,7 @@ mod keys;
 mod limits;
 mod line_pattern;
 pub mod load;
+mod main_process;
 mod names;
 mod output;
 mod privileges;
@@ -44,7 +46,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervisor_engine::{ServiceId, ServiceSpec, Signal};
+use supervisor_engine::{ControlCommand, ServiceId, ServiceSpec, Signal};
 
 pub use fault::{Fault, LoadError};
 pub use line_pattern::LinePattern;
@@ -143,6 +145,10 @@ pub struct ServiceConfig {
     pub place: String,
     /// The main command; `None` for a target.
     pub command: Option<Argv>,
+    /// The commands of a oneshot that come after it, one after the other.
+    pub further_commands: Vec<Argv>,
+    /// What is run before and after the main process.
+    pub listed_commands: ListedCommands,
     /// What the engine's `StopHow::Command(i)` runs.
     pub stop_commands: Vec<Argv>,
     /// What the engine's `ControlCommand::Reload` runs.
@@ -151,6 +157,10 @@ pub struct ServiceConfig {
     pub context: Context,
     /// When it is ready, if its type does not say.
     pub readiness: Option<Readiness>,
+    /// How it is watched while it is up.
+    pub liveness: Option<LivenessProbe>,
+    /// Where a service that forks writes which process is the main one.
+    pub pid_file: Option<PathBuf>,
     /// Whose notify messages count.
     pub notify_access: NotifyAccess,
     /// What descriptors are kept for it.
@@ -161,6 +171,42 @@ pub struct ServiceConfig {
     pub on_failure_shutdown: bool,
     /// Whether the whole supervisor stops when it ends well.
     pub on_success_shutdown: bool,
+}
+
+impl ServiceConfig {
+    /// What the engine's `Spawn(i)` runs.
+    pub fn main_command(&self, index: usize) -> Option<&Argv> {
+        match index.checked_sub(1) {
+            None => self.command.as_ref(),
+            Some(further) => self.further_commands.get(further),
+        }
+    }
+
+    /// What the engine's `Run(command)` runs.
+    pub fn control_command(&self, command: ControlCommand) -> Option<&Argv> {
+        let listed = &self.listed_commands;
+        match command {
+            ControlCommand::Condition(index) => listed.condition.get(index),
+            ControlCommand::PreStart(index) => listed.pre_start.get(index),
+            ControlCommand::PostStart(index) => listed.post_start.get(index),
+            ControlCommand::Stop(index) => self.stop_commands.get(index),
+            ControlCommand::Reload => self.reload_command.as_ref(),
+            ControlCommand::PostStop(index) => listed.post_stop.get(index),
+        }
+    }
+}
+
+/// The commands around a main process, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct ListedCommands {
+    /// Decide whether it is started.
+    pub condition: Vec<Argv>,
+    /// Come before it.
+    pub pre_start: Vec<Argv>,
+    /// Come once it has shown that it is there.
+    pub post_start: Vec<Argv>,
+    /// Come when all of the service is gone.
+    pub post_stop: Vec<Argv>,
 }
 
 /// A command: program and arguments, expanded, at least one word.
@@ -218,16 +264,16 @@ pub struct Limit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// By trying again and again.
-    Probe(ReadinessProbe),
+    Probe(ProbeConfig),
     /// It writes a newline to this descriptor, 3 or more.
     Descriptor(RawFd),
     /// It prints a line that matches.
     Line(LinePattern),
 }
 
-/// A readiness probe with its timing.
+/// A probe with its timing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadinessProbe {
+pub struct ProbeConfig {
     /// What is tried.
     pub check: ProbeCheck,
     /// Wait before the first try.
@@ -236,8 +282,17 @@ pub struct ReadinessProbe {
     pub period: Duration,
     /// Longest time of one try.
     pub timeout: Duration,
-    /// Successes in a row that make the service ready.
+    /// Successes in a row that make the service ready, or healthy.
     pub successes: u32,
+}
+
+/// How it is found out that a service that is up still works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LivenessProbe {
+    /// What is tried, and when.
+    pub probe: ProbeConfig,
+    /// Failures in a row after which the service is stopped.
+    pub failures: u32,
 }
 
 /// What a probe tries.

@@ -26,7 +26,7 @@ use crate::runtime::{Ended, Parts, run};
 use crate::signals::Signals;
 use crate::telemetry::{Telemetry, wants_colour};
 use crate::upstream::Upstream;
-use crate::{memory, notify, process};
+use crate::{longest_stop, memory, notify, process};
 
 /// Calls of the API that can wait for the loop.
 const CALLS_QUEUED: usize = 64;
@@ -102,6 +102,7 @@ fn start(args: &Args) -> Result<u8, StartError> {
     let options = LoadOptions::of_process(args.config.clone(), command);
     let mut config = load(&options)?;
     if args.check {
+        tell_longest_stop(&config)?;
         return Ok(0);
     }
     // A command alone needs no API; a spec without one is a mistake of the past.
@@ -135,6 +136,29 @@ fn start(args: &Args) -> Result<u8, StartError> {
         })
 }
 
+/// To whoever checks a spec: what a shutdown takes, and whether its time is enough.
+fn tell_longest_stop(config: &Config) -> Result<(), StartError> {
+    let engine = engine(config, 1)?;
+    let chain = engine.longest_shutdown();
+    if let Some(line) = longest_stop::line(&engine, &chain) {
+        // Whoever does not want to read it has nothing to lose.
+        drop(writeln!(io::stdout(), "{line}"));
+    }
+    let timeout = config.daemon.shutdown_timeout;
+    if let Some(warning) = longest_stop::warning(&engine, &chain, timeout) {
+        say(&format!("warning: {warning}\n"));
+    }
+    Ok(())
+}
+
+fn engine(config: &Config, seed: u64) -> Result<Engine, StartError> {
+    let specs = config.services.iter().map(|service| service.spec.clone()).collect();
+    Engine::new(specs, seed).map_err(|_| {
+        // The loader reports cycles with their places, so none is left here.
+        StartError::System { what: "spec", error: io::Error::other("dependency cycle") }
+    })
+}
+
 async fn serve_until_down(
     args: &Args,
     config: Config,
@@ -161,12 +185,7 @@ async fn serve_until_down(
     if config.services.iter().any(notifies) {
         directory::make(&notify_dir, NOTIFY_MODE).map_err(|error| unusable(&notify_dir, error))?;
     }
-    let specs = config.services.iter().map(|service| service.spec.clone()).collect();
-    let seed = u64::from_str_radix(&boot_id, 16).unwrap_or(1);
-    let engine = Engine::new(specs, seed).map_err(|_| {
-        // The loader reports cycles with their places, so none is left here.
-        StartError::System { what: "spec", error: io::Error::other("dependency cycle") }
-    })?;
+    let engine = engine(&config, u64::from_str_radix(&boot_id, 16).unwrap_or(1))?;
     memory::give_back();
     let console = config.daemon.console.unwrap_or_else(default_console);
     let colour = wants_colour(&io::stdout());
@@ -181,6 +200,10 @@ async fn serve_until_down(
         control = server.is_some().then(|| config.control.socket.display().to_string()),
         concat!("supervisord ", env!("CARGO_PKG_VERSION"))
     );
+    let (chain, timeout) = (engine.longest_shutdown(), config.daemon.shutdown_timeout);
+    if let Some(warning) = longest_stop::warning(&engine, &chain, timeout) {
+        tracing::warn!("{warning}");
+    }
     let parts = Parts {
         engine,
         logs,

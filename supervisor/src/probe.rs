@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use tokio::time::{self, Instant};
 
-use crate::config::{ProbeCheck, ReadinessProbe};
+use crate::config::{LivenessProbe, ProbeCheck, ProbeConfig};
 
 pub use descriptor::newline;
 
@@ -59,7 +59,7 @@ pub async fn run(check: &ProbeCheck, timeout: Duration) -> Result<(), ProbeError
 /// `attempt` is expected to keep to `probe.timeout` itself, as [`run`] does, and to remember its
 /// errors if somebody wants to know why the service is not ready. Dropping the future ends it all.
 // Not `AsyncFnMut`: what that gives cannot be shown to be `Send`, and so not be spawned.
-pub async fn until_ready<F, E>(probe: &ReadinessProbe, mut attempt: impl FnMut() -> F)
+pub async fn until_ready<F, E>(probe: &ProbeConfig, mut attempt: impl FnMut() -> F)
 where
     F: Future<Output = Result<(), E>>,
 {
@@ -73,6 +73,40 @@ where
         };
         if successes >= probe.successes.max(1) {
             return;
+        }
+        let period = probe.period.max(MIN_PERIOD);
+        time::sleep(period.saturating_sub(begin.elapsed())).await;
+    }
+}
+
+/// Calls `attempt` as `liveness` says, until it has failed as often in a row as it may. Once it has
+/// succeeded as often in a row as it should `healthy` is called, one time.
+///
+/// As for [`until_ready`].
+pub async fn until_dead<F, E>(
+    liveness: &LivenessProbe,
+    mut attempt: impl FnMut() -> F,
+    healthy: impl FnOnce(),
+) where
+    F: Future<Output = Result<(), E>>,
+{
+    let LivenessProbe { probe, failures } = liveness;
+    let mut healthy = Some(healthy);
+    let (mut succeeded, mut failed) = (0, 0);
+    time::sleep(probe.initial_delay).await;
+    loop {
+        let begin = Instant::now();
+        (succeeded, failed) = match attempt().await {
+            Ok(()) => (succeeded + 1, 0),
+            Err(_) => (0, failed + 1),
+        };
+        if failed >= *failures {
+            return;
+        }
+        if succeeded >= probe.successes
+            && let Some(healthy) = healthy.take()
+        {
+            healthy();
         }
         let period = probe.period.max(MIN_PERIOD);
         time::sleep(period.saturating_sub(begin.elapsed())).await;

@@ -8,8 +8,11 @@
 
 mod calls;
 mod fd_store;
+mod main_pid;
+mod monitor;
 mod names;
 mod notices;
+mod outcome;
 mod perform;
 mod poller;
 mod probes;
@@ -32,7 +35,8 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use supervisor_api::Operation;
 use supervisor_engine::{
-    Action, Engine, Invocation, Manner, Moment, OperationId, Report, Request, ServiceId, Signal,
+    Action, Engine, Invocation, Manner, Moment, OperationId, Report, Request, Service, ServiceId,
+    Signal,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -389,6 +393,13 @@ impl Runtime {
     /// Where the process is that the service is now.
     fn present_unit(&self, id: ServiceId) -> &Unit {
         self.unit(self.engine.service(id).unit())
+    }
+
+    /// Who has the invocation of this unit now: the service or its companion.
+    fn holder(&self, unit: ServiceId) -> &Service {
+        let execution = self.unit(unit).execution.as_ref();
+        let holder = execution.and_then(|execution| self.engine.live(execution.invocation));
+        self.engine.service(holder.unwrap_or(unit))
     }
 
     /// Of a service or its companion.

@@ -194,7 +194,7 @@ pub(crate) enum Verb {
         #[arg(value_name = "VERB")]
         verb: PlanVerb,
         /// The services
-        #[arg(value_name = "NAME", required = true)]
+        #[arg(value_name = "NAME", required_if_eq_any([("verb", "start"), ("verb", "stop"), ("verb", "restart")]))]
         names: Vec<String>,
         #[command(flatten)]
         mode: Mode,
@@ -288,6 +288,8 @@ pub(crate) enum PlanVerb {
     Start,
     Stop,
     Restart,
+    /// Of everything; takes no names
+    Shutdown,
 }
 
 impl Verb {

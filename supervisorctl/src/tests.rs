@@ -219,6 +219,8 @@ pub(crate) fn service(name: &str) -> Service {
         started_ms: None,
         invocation: None,
         status: None,
+        health: None,
+        processes: None,
         ready: false,
         restarts: 0,
         exit: None,

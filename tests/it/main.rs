@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod commands;
 mod conformance;
 mod control;
 mod ctl;
@@ -13,16 +14,19 @@ mod dependencies;
 mod dialogues;
 mod examples;
 mod files;
+mod forking;
 mod harness;
 mod hostile;
 mod init;
 mod lifecycle;
+mod liveness;
 mod logs;
 mod notify;
 mod notify_clients;
 mod overlap;
 mod readiness;
 mod real_services;
+mod relations;
 mod restart;
 mod shutdown;
 mod spec;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use supervisor_api::{DaemonState, State};
+use supervisor_api::{DaemonState, Report, State};
 
 use crate::harness::{Daemon, process_state, wait_until};
 
@@ -165,4 +165,41 @@ fn the_sockets_are_gone_after_the_shutdown() {
     let mut daemon = Daemon::boot("[service.web]\ncommand = \"${FIXTURE} ${SERVICE}\"");
     assert_eq!(daemon.terminate(), 0);
     assert!(!daemon.socket().exists());
+}
+
+#[test]
+fn six_that_do_not_want_to_go_share_the_time_of_a_shutdown() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let services = names.iter().enumerate().map(|(place, name)| {
+        let next = names.get(place + 1).map(|next| format!("requires = [\"{next}\"]"));
+        let next = next.unwrap_or_default();
+        let command = "${FIXTURE} ${SERVICE} --ignore TERM --ready";
+        format!("[service.{name}]\ntype = \"notify\"\ncommand = \"{command}\"\n{next}\n")
+    });
+    let spec: String = services.collect();
+    let mut daemon = Daemon::builder().supervisor("shutdown-timeout = \"6s\"").spec(&spec).boot();
+    let warning = "a → b → c → d → e → f need 60s, shutdown-timeout is 6s";
+    let plan = daemon.ctl(&["plan", "shutdown"]).stdout;
+    assert!(plan.contains(&format!("warning: {warning}")), "{plan}");
+
+    let begin = Instant::now();
+    let shutdown = daemon.ctl(&["-o", "json", "shutdown"]);
+    let took = begin.elapsed();
+    assert_eq!((shutdown.code, daemon.wait_exit()), (0, 0), "{shutdown:?}");
+    assert!(took < Duration::from_millis(6_500), "{took:?}");
+    assert_eq!(daemon.started(), Vec::<i32>::new());
+
+    let report: Report = serde_json::from_str(&shutdown.stdout).unwrap();
+    let told: Vec<&str> = report.services.iter().map(|service| service.service.as_str()).collect();
+    assert_eq!(told, names);
+    for service in &report.services {
+        assert_eq!((service.asked_ms, service.killed), (Some(10_000), true), "{service:?}");
+        let [term, kill] = &service.phases[..] else { panic!("{service:?}") };
+        assert_eq!((term.step.as_str(), term.result.as_str()), ("signal TERM", "cut short"));
+        assert_eq!((kill.step.as_str(), kill.result.as_str()), ("signal KILL", "gone"));
+        // What a busy machine takes on top of one comes off the others.
+        assert!((800..1_200).contains(&term.took_ms), "{service:?}");
+        let asked = term.took_ms + service.short_ms;
+        assert!((9_990..=10_000).contains(&asked), "{service:?}");
+    }
 }

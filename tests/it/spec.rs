@@ -27,6 +27,19 @@ fn a_good_spec_passes_the_check_and_nothing_is_started() {
 }
 
 #[test]
+fn a_stop_that_takes_longer_than_a_shutdown_may_is_warned_of() {
+    let spec = "[supervisor]\nshutdown-timeout = \"30s\"\n
+        [service.db]\ncommand = [\"db\"]\nstop-timeout = \"25s\"\n
+        [service.web]\ncommand = [\"web\"]\nrequires = [\"db\"]\n";
+    let output = check(spec);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(output.stdout, "longest stop: web 10s → db 25s, 35s in all\n");
+    assert_eq!(output.stderr, "warning: web → db need 35s, shutdown-timeout is 30s\n");
+    let output = check(&spec.replace("\"30s\"", "\"35s\""));
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+}
+
+#[test]
 fn an_unknown_key_is_shown_with_its_place_and_the_closest_one() {
     is_refused(
         "[service.web]\ncommand = [\"true\"]\nstop-timeuot = \"5s\"\n",

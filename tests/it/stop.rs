@@ -210,6 +210,19 @@ fn a_mode_is_another_way_to_stop() {
 }
 
 #[test]
+fn a_restart_may_be_of_a_mode_and_so_may_its_plan() {
+    let daemon = lame_duck();
+    let plan = daemon.ctl(&["plan", "restart", "app", "--mode", "lame-duck"]).stdout;
+    assert!(plan.contains("longest stop: web 10s → app 60s, 70s in all"), "{plan}");
+    let output = daemon.ctl(&["restart", "app", "--mode", "lame-duck"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(signals(&daemon), ["INT"]);
+    assert_eq!(daemon.state("app"), State::Running);
+    assert_eq!(daemon.ctl(&["restart", "app", "--mode", "force"]).code, 0);
+    assert_eq!(daemon.detail("app").runs[0].stop[0].step, "signal KILL");
+}
+
+#[test]
 fn a_shutdown_may_be_of_a_mode() {
     let mut daemon = lame_duck();
     let output = daemon.ctl(&["shutdown", "--mode", "lame-duck"]);

@@ -22,7 +22,9 @@ pub use operation::{
     Item, ItemResult, Operation, OperationRequest, Plan, PlanStep, PlanWave, Report, ReportService,
     ShutdownMessage, ShutdownRequest, StopPhase, Verb,
 };
-pub use service::{Exit, Relation, Run, Said, Service, ServiceDetail, Snapshot, State, Why};
+pub use service::{
+    Exit, Health, Relation, Run, Said, Service, ServiceDetail, Snapshot, State, Why,
+};
 pub use supervisor::{DaemonState, Info};
 
 /// Version of the API, the `v1` of its paths.

@@ -100,6 +100,8 @@ pub struct Item {
 pub enum ItemResult {
     /// It is up (and was not before).
     Started,
+    /// It was not to be started: a condition is not met.
+    Skipped,
     /// It was up already.
     AlreadyStarted,
     /// It is down (and was not before).
@@ -128,6 +130,8 @@ pub enum ItemResult {
     StopFailed,
     /// A later request asked for the opposite.
     Superseded,
+    /// Another service, with which it cannot be up together, is to be up or does not go.
+    Conflict,
 }
 
 impl ItemResult {
@@ -135,6 +139,7 @@ impl ItemResult {
     pub const fn is_ok(self) -> bool {
         match self {
             Self::Started
+            | Self::Skipped
             | Self::AlreadyStarted
             | Self::Stopped
             | Self::NotRunning
@@ -148,7 +153,8 @@ impl ItemResult {
             | Self::StartLimit
             | Self::ReloadFailed
             | Self::StopFailed
-            | Self::Superseded => false,
+            | Self::Superseded
+            | Self::Conflict => false,
         }
     }
 }
@@ -163,6 +169,12 @@ pub struct Plan {
     /// Longest time by the configured timeouts; absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst_ms: Option<u64>,
+    /// For people: the chain of stops that takes longest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_stop: Option<String>,
+    /// For people: what a shutdown would cut short.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Services that are handled at the same time.
@@ -227,6 +239,13 @@ pub struct ReportService {
     pub service: String,
     /// From the first step to the end.
     pub took_ms: u64,
+    /// What its steps would have taken at most without the time limit of the shutdown; one without a
+    /// timeout counts as the whole limit. Absent: there was no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_ms: Option<u64>,
+    /// By how much the limit cut them short.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub short_ms: u64,
     /// Whether it had to be killed.
     pub killed: bool,
     /// How its main process ended.
@@ -245,4 +264,9 @@ pub struct StopPhase {
     pub took_ms: u64,
     /// `gone`, `timeout`, `failed: exit status 1`, …
     pub result: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -29,7 +29,7 @@ pub struct Service {
     /// One line for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// `simple`, `notify`, `oneshot` or `target`.
+    /// `simple`, `notify`, `notify-reload`, `forking`, `oneshot` or `target`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it is started with the daemon.
@@ -41,6 +41,9 @@ pub struct Service {
     /// Pid of the main process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
+    /// How many processes it has, where it goes on although its main process is gone or not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<usize>,
     /// When the main process was started, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_ms: Option<u64>,
@@ -52,6 +55,9 @@ pub struct Service {
     pub status: Option<String>,
     /// Whether it counts as up.
     pub ready: bool,
+    /// What its liveness probe has found out, if it is up and has one, or is stopped for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
     /// Automatic restarts since the daemon started or `reset`.
     pub restarts: u64,
     /// How the last main process ended.
@@ -108,11 +114,23 @@ impl State {
     }
 }
 
+/// What a liveness probe has found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// Nothing yet.
+    Unknown,
+    /// The service answers.
+    Healthy,
+    /// It did not, too often in a row.
+    Unhealthy,
+}
+
 /// Why a service is in its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Why {
     /// For programs, kebab-case: `requested`, `never-started`, `dependency`, `start-limit`,
-    /// `exit`, `start-timeout`, `watchdog`, `protocol`, `spawn`, `waits-for`, `backoff`, …
+    /// `exit`, `start-timeout`, `watchdog`, `unhealthy`, `protocol`, `spawn`, `waits-for`, `backoff`, …
     pub code: String,
     /// The services that it speaks of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

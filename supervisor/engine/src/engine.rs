@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::action::{Action, ActionKind};
+use crate::budget::Outlook;
 use crate::graph::{Graph, Hop};
 use crate::id::{Invocation, OperationId, ServiceId};
 use crate::input::{Report, Request};
@@ -12,8 +13,9 @@ use crate::restart::Jitter;
 use crate::service::Service;
 use crate::spec::ServiceSpec;
 use crate::standing::Tally;
-use crate::state::State;
+use crate::state::{State, Status};
 use crate::transition::{Cause, Run, Transition};
+use crate::trigger::Trigger;
 
 /// All services and what is to become of them. See the crate's documentation for how to drive it.
 #[derive(Clone, Debug)]
@@ -27,6 +29,14 @@ pub struct Engine {
     /// Services whose goal or surroundings have changed.
     pub(crate) dirty: BTreeSet<ServiceId>,
     pub(crate) shutdown: Option<Shutdown>,
+    /// Services that are to be started because of the end of another one.
+    pub(crate) triggers: VecDeque<(ServiceId, Trigger)>,
+    /// Whose end has done so within the present input.
+    pub(crate) triggered: BTreeSet<ServiceId>,
+    /// Services that begin to come up and uphold others.
+    pub(crate) upholders: BTreeSet<ServiceId>,
+    /// What the stops of a shutdown with a time limit will take.
+    pub(crate) outlook: Outlook,
     /// The service that each live invocation belongs to.
     live: BTreeMap<Invocation, ServiceId>,
     /// The deadlines of all states, earliest first; `enter` keeps it true.
@@ -76,6 +86,10 @@ impl Engine {
             jitter: Jitter::new(seed),
             dirty: BTreeSet::new(),
             shutdown: None,
+            triggers: VecDeque::new(),
+            triggered: BTreeSet::new(),
+            upholders: BTreeSet::new(),
+            outlook: Outlook::default(),
             live: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             actions: VecDeque::new(),
@@ -249,8 +263,12 @@ impl Engine {
             self.act(id, run.invocation, ActionKind::Release);
         }
         let invocation = self.get(id).state.invocation().or(run.as_ref().map(|run| run.invocation));
-        let ended = run.map(Box::new);
         let (from, to) = (old.status(), self.get(id).state.status());
+        self.note_end(id, from, run.as_ref());
+        if to == Status::Waiting && !self.graph.node(id).upheld.is_empty() {
+            self.upholders.insert(id);
+        }
+        let ended = run.map(Box::new);
         let (service, companion) = (id.service(), id.is_companion());
         self.transitions.push_back(Transition {
             service,
@@ -262,6 +280,7 @@ impl Engine {
             cause,
             ended,
         });
+        self.note_need(id);
         self.follow_up(id, now);
     }
 
@@ -299,6 +318,7 @@ impl Engine {
     fn advance(&mut self, now: Moment) {
         debug_assert!(now >= self.now, "the time that is passed in never goes back");
         debug_assert!(self.actions.is_empty(), "all actions are taken before the next input");
+        self.triggered.clear();
         self.now = now;
     }
 }

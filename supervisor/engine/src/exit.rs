@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::action::ControlCommand;
+use crate::main_process::Main;
 use crate::signal::Signal;
 
 /// How one process ended (`waitid(2)`).
@@ -78,6 +80,35 @@ pub enum Ending {
     Protocol,
     /// The main process ended well, like this, before its settle time was over.
     Unsettled(Exit),
+    /// A command of its start ended badly.
+    CommandFailed(ControlCommand, Exit),
+    /// A command of its start could not be started.
+    CommandNotStarted(ControlCommand, SpawnError),
+    /// It is not to be started now: the condition with this index ended with this code.
+    Unmet {
+        /// Which one.
+        condition: usize,
+        /// Its exit code, not 0.
+        code: u8,
+    },
+    /// A service that forks left no process that stays.
+    NothingLeft,
+    /// The last process of a service ended of which it is not known which one was the main process.
+    Emptied,
+    /// Its liveness probe failed too often.
+    Unhealthy,
+}
+
+impl Ending {
+    /// Of a service that ended by itself while it was up.
+    pub(crate) fn of(main: Main) -> Self {
+        match main {
+            Main::Unknown => Self::Emptied,
+            Main::Absent | Main::Alive | Main::Gone(_) => {
+                Self::Exited(main.exit().unwrap_or(Exit::Unknown))
+            }
+        }
+    }
 }
 
 impl fmt::Display for Ending {
@@ -90,6 +121,15 @@ impl fmt::Display for Ending {
             Self::Watchdog => f.write_str("watchdog timeout"),
             Self::Protocol => f.write_str("ended before it said READY=1"),
             Self::Unsettled(exit) => write!(f, "ended before its settle time was over: {exit}"),
+            Self::CommandFailed(command, exit) => write!(f, "{command}: {exit}"),
+            Self::CommandNotStarted(command, error) => write!(f, "{command}: {}", error.message),
+            Self::Unmet { condition, code } => {
+                let condition = ControlCommand::Condition(*condition);
+                write!(f, "{condition} is not met: {}", Exit::Code(*code))
+            }
+            Self::NothingLeft => f.write_str("its processes were gone before it was up"),
+            Self::Emptied => f.write_str("its last process has ended"),
+            Self::Unhealthy => f.write_str("its liveness probe failed"),
         }
     }
 }

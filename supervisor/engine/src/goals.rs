@@ -22,8 +22,8 @@ use crate::transition::Cause;
 enum Verdict {
     Go,
     Wait,
-    /// It requires this one, which is down and will not come up.
-    Fail(ServiceId),
+    /// It will never be its turn.
+    Fail(FailReason),
 }
 
 impl Engine {
@@ -44,8 +44,8 @@ impl Engine {
             Request::Stop { services, manner, no_dependents } => {
                 self.want_down(&services, manner, no_dependents, now)
             }
-            Request::Restart { services, no_dependents } => {
-                self.want_cycle(&services, no_dependents, now)
+            Request::Restart { services, manner, no_dependents } => {
+                self.want_cycle(&services, manner, no_dependents, now)
             }
             Request::Reload(services) => self.want_reload(&services, now),
             Request::Signal { services, signal } => self.send_signal(&services, signal, now),
@@ -60,11 +60,15 @@ impl Engine {
             items.extend(unique(named).map(|id| done(id, Outcome::Superseded)));
             return;
         }
+        let chosen = self.select(named, &[], now);
         for id in unique(named) {
-            let item = self.raise(id, true, now);
+            let item = match chosen.denied.get(&id) {
+                Some(rival) => done(id, Outcome::ConflictsWith(*rival)),
+                None => self.raise(id, true, now),
+            };
             items.push(item);
         }
-        self.want_up_too(&self.graph.pulled_by(named), items, now);
+        self.want_up_too(&chosen.up, items, now);
     }
 
     /// These, as far as they are not in the list yet, are to be up for the sake of others.
@@ -93,6 +97,7 @@ impl Engine {
             // It goes all the way down first, and then comes up again.
             State::Stopping(_) => self.set_goal(id, Goal::Cycle),
             state if state.is_at_rest() || matches!(state, State::Backoff(_)) => {
+                self.get_mut(id).trigger = None;
                 self.set_goal(id, Goal::Up);
                 self.enter(id, State::Waiting, Cause::Requested, now);
             }
@@ -140,19 +145,30 @@ impl Engine {
     }
 
     /// These go down with what cannot be without them, and all come up again.
-    fn want_cycle(&mut self, named: &[ServiceId], no_dependents: bool, now: Moment) -> OperationId {
+    fn want_cycle(
+        &mut self,
+        named: &[ServiceId],
+        manner: Manner,
+        no_dependents: bool,
+        now: Moment,
+    ) -> OperationId {
         let mut items = Vec::new();
         if self.is_shutting_down() {
             items.extend(unique(named).map(|id| done(id, Outcome::Superseded)));
             return self.begin(Verb::Restart, items, now);
         }
         let mut to_start = Vec::new();
-        let (overlapping, cycled) = self.part_overlapping(named, no_dependents);
+        let chosen = self.select(named, &[], now);
+        let (overlapping, cycled) = self.part_overlapping(named, manner, no_dependents);
         for id in overlapping {
             items.push(self.want_replaced(id, now));
         }
         for (id, cause) in self.with_dependents(&cycled, no_dependents) {
             let named = cause == StopCause::Requested;
+            if let Some(rival) = chosen.denied.get(&id).filter(|_| named) {
+                items.push(done(id, Outcome::ConflictsWith(*rival)));
+                continue;
+            }
             let state = &self.get(id).state;
             let for_good = matches!(self.get(id).goal, Goal::Down { .. });
             let down = state.is_at_rest() || for_good && matches!(state, State::Stopping(_));
@@ -172,13 +188,16 @@ impl Engine {
             items.push(Item { service: id, named, aim, outcome: None });
             if !was_down {
                 self.set_goal(id, Goal::Cycle);
+                // One that was to be forced remains so.
+                if self.get(id).manner() != Manner::Force {
+                    self.change(id, |service| service.cycle_manner = manner);
+                    self.tell_companion(id, Goal::Cycle);
+                }
             }
         }
-        let named: Vec<ServiceId> =
-            items.iter().filter(|item| item.named).map(|item| item.service).collect();
         self.want_up(&to_start, &mut items, now);
         // What is restarted needs what it requires, also if that is down or on its way there.
-        let mut needed = self.graph.pulled_by(&named);
+        let mut needed = chosen.up;
         needed.retain(|id| {
             let service = self.get(*id);
             service.state.is_at_rest() || matches!(service.goal, Goal::Down { .. })
@@ -192,9 +211,11 @@ impl Engine {
     pub(crate) fn part_overlapping(
         &self,
         named: &[ServiceId],
+        manner: Manner,
         no_dependents: bool,
     ) -> (Vec<ServiceId>, Vec<ServiceId>) {
-        let (may, cycled): (Vec<_>, Vec<_>) = unique(named).partition(|id| self.may_overlap(*id));
+        let (may, cycled): (Vec<_>, Vec<_>) =
+            unique(named).partition(|id| self.may_overlap(*id, manner));
         let pulled: BTreeSet<ServiceId> =
             self.with_dependents(&cycled, no_dependents).into_iter().map(|(id, _)| id).collect();
         let (pulled, overlapping): (Vec<_>, Vec<_>) =
@@ -270,27 +291,17 @@ impl Engine {
     fn send_signal(&mut self, named: &[ServiceId], signal: Signal, now: Moment) -> OperationId {
         let items = unique(named)
             .map(|id| {
-                let main = self.get(id).state.invocation().filter(|_| self.main_lives(id));
-                let Some(invocation) = main else { return done(id, Outcome::NotRunning) };
+                let state = &self.get(id).state;
+                let Some(invocation) = state.invocation().filter(|_| state.main().is_alive())
+                else {
+                    let headless = state.main().is_survived();
+                    return done(id, if headless { Outcome::NoMain } else { Outcome::NotRunning });
+                };
                 self.act(id, invocation, ActionKind::Signal { signal, whom: Whom::Main });
                 done(id, Outcome::Signalled)
             })
             .collect();
         self.begin(Verb::Signal, items, now)
-    }
-
-    fn main_lives(&self, id: ServiceId) -> bool {
-        match &self.get(id).state {
-            State::Starting(starting) => starting.phase != StartPhase::Exec,
-            State::Running(running) => running.invocation.is_some(),
-            State::Reloading(_) => true,
-            State::Stopping(stopping) => stopping.main.is_none(),
-            State::Stopped(_)
-            | State::Waiting
-            | State::Backoff(_)
-            | State::Exited(_)
-            | State::Failed(_) => false,
-        }
     }
 
     fn reset(&mut self, named: &[ServiceId], now: Moment) -> OperationId {
@@ -326,6 +337,7 @@ impl Engine {
             }
             self.want_gone(id, cause, manner);
         }
+        self.share_out(now);
         self.begin(Verb::Shutdown, items, now)
     }
 
@@ -340,12 +352,16 @@ impl Engine {
     pub(crate) fn kill_everything(&mut self, now: Moment) {
         for id in self.slots() {
             let cause = StopCause::Shutdown;
+            let need = self.need(id);
             self.set_goal(id, Goal::Down { cause, manner: Manner::Force });
             match &self.get(id).state {
                 State::Stopping(_) => self.kill(id, now),
                 // Killed as soon as its spawn is known to have worked.
                 State::Starting(starting) if starting.phase == StartPhase::Exec => {}
-                state if state.is_live() => self.begin_stop(id, now),
+                state if state.is_live() => {
+                    self.begin_stop(id, now);
+                    self.deny_all(id, need.unwrap_or_default());
+                }
                 State::Stopped(_)
                 | State::Waiting
                 | State::Starting(_)
@@ -359,7 +375,7 @@ impl Engine {
     }
 
     /// The named services with why each is to stop, then what is stopped with them.
-    fn with_dependents(
+    pub(crate) fn with_dependents(
         &self,
         named: &[ServiceId],
         no_dependents: bool,
@@ -402,8 +418,17 @@ impl Engine {
     /// Acts on goals until nothing changes. Every turn brings a service nearer to its goal, and
     /// the order has no cycle, so it ends.
     pub(crate) fn settle(&mut self, now: Moment) {
-        while let Some(id) = self.dirty.pop_first() {
-            self.pursue(id, now);
+        loop {
+            if let Some(id) = self.upholders.pop_first() {
+                self.uphold(id, now);
+            } else if let Some(id) = self.dirty.pop_first() {
+                self.pursue(id, now);
+            } else if let Some((id, trigger)) = self.triggers.pop_front() {
+                // Only when all others have seen what that one came to.
+                self.set_off(id, trigger, now);
+            } else {
+                return;
+            }
         }
     }
 
@@ -423,11 +448,7 @@ impl Engine {
                 match self.verdict(id) {
                     Verdict::Go => self.start(id, now),
                     Verdict::Wait => {}
-                    Verdict::Fail(dependency) => {
-                        let reason = FailReason::Dependency(dependency);
-                        self.enter(id, State::Failed(reason.clone()), Cause::Failed(reason), now);
-                        self.take_down_bound(id, false, now);
-                    }
+                    Verdict::Fail(reason) => self.give_up(id, reason, now),
                 }
             }
             (State::Backoff(_), Goal::Cycle) => {
@@ -438,8 +459,8 @@ impl Engine {
                 self.set_goal(id, Goal::Up);
                 self.enter(id, State::Waiting, Cause::Requested, now);
             }
-            (State::Stopping(_), Goal::Down { manner, .. }) => {
-                if manner == Manner::Force {
+            (State::Stopping(_), Goal::Down { .. } | Goal::Cycle) => {
+                if service.manner() == Manner::Force {
                     self.kill(id, now);
                 }
             }
@@ -460,7 +481,9 @@ impl Engine {
     /// Whom a waiting service waits for.
     pub(crate) fn waits_for(&self, id: ServiceId) -> impl Iterator<Item = ServiceId> {
         let predecessors = self.graph.predecessors(id).iter().copied();
-        predecessors.filter(move |on| self.look_at(*on, id) == Look::Coming)
+        let coming = predecessors.filter(move |on| self.look_at(*on, id) == Look::Coming);
+        let rivals = self.graph.rivals(id).iter().copied();
+        coming.chain(rivals.filter(move |rival| self.has_live(*rival)))
     }
 
     fn verdict(&self, id: ServiceId) -> Verdict {
@@ -470,7 +493,9 @@ impl Engine {
         if tally.hopeless > 0
             && let Some(dependency) = self.graph.predecessors(id).iter().find(hopeless)
         {
-            Verdict::Fail(*dependency)
+            Verdict::Fail(FailReason::Dependency(*dependency))
+        } else if let Some((rival, stuck)) = self.rival_of(id) {
+            if stuck { Verdict::Fail(FailReason::Conflict(rival)) } else { Verdict::Wait }
         } else if tally.coming > 0 {
             Verdict::Wait
         } else {

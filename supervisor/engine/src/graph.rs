@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::id::ServiceId;
-use crate::spec::{DependencyKind, ServiceSpec};
+use crate::spec::{Dependency, DependencyKind, ServiceSpec, Until};
 
 /// The relations of all services, looked up by service.
 #[derive(Clone, Debug)]
 pub struct Graph {
     nodes: Vec<Node>,
+    has_rivals: bool,
 }
 
 /// The relations of one service; each list is sorted and free of duplicates.
@@ -16,12 +17,24 @@ pub struct Graph {
 pub(crate) struct Node {
     /// Whom this one's start waits for; those stop later than this one.
     pub(crate) predecessors: Vec<ServiceId>,
+    /// Those of them whose process need only run.
+    pub(crate) early: Vec<ServiceId>,
     /// Whose start waits for this one; those stop earlier than this one.
     pub(crate) successors: Vec<ServiceId>,
     /// Whom this one cannot do without (`requires`, `binds-to`), and whether it waits for them.
     pub(crate) required: Vec<(ServiceId, bool)>,
-    /// Whom this one would like to have (`wants`).
+    /// Whom this one would like to have (`wants`, `upholds`).
     pub(crate) wanted: Vec<ServiceId>,
+    /// Whom this one keeps up (`upholds`).
+    pub(crate) upheld: Vec<ServiceId>,
+    /// Who keeps this one up (their `upholds`).
+    pub(crate) upholders: Vec<ServiceId>,
+    /// With whom this one cannot be up together (`conflicts` of either).
+    pub(crate) rivals: Vec<ServiceId>,
+    /// Who is started when this one has failed.
+    pub(crate) on_failure: Vec<ServiceId>,
+    /// Who is started when this one has ended well.
+    pub(crate) on_success: Vec<ServiceId>,
     /// Who is stopped and restarted with this one (their `requires`, `binds-to`, `part-of`).
     pub(crate) stops_with: Vec<ServiceId>,
     /// Who is stopped when this one dies by itself (their `binds-to`).
@@ -30,22 +43,36 @@ pub(crate) struct Node {
 
 static ALONE: Node = Node {
     predecessors: Vec::new(),
+    early: Vec::new(),
     successors: Vec::new(),
     required: Vec::new(),
     wanted: Vec::new(),
+    upheld: Vec::new(),
+    upholders: Vec::new(),
+    rivals: Vec::new(),
+    on_failure: Vec::new(),
+    on_success: Vec::new(),
     stops_with: Vec::new(),
     bound: Vec::new(),
 };
 
 /// How a service depends on one that its start waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tie {
+pub(crate) struct Tie {
+    pub(crate) bond: Bond,
+    /// How far the other one must be.
+    pub(crate) until: Until,
+}
+
+/// How much a service needs one that its start waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bond {
     /// It only comes after it.
     Order,
     /// It requires it.
     Need,
     /// It cannot be without it.
-    Bond,
+    Bound,
 }
 
 /// One step of a cycle: `from` waits for `to`.
@@ -70,13 +97,25 @@ impl Graph {
             for dependency in &spec.dependencies {
                 let on = dependency.on;
                 let node = &mut nodes[id.index()];
+                let waits = dependency.until.is_some();
                 match dependency.kind {
-                    DependencyKind::Requires => node.required.push((on, dependency.ordered)),
+                    DependencyKind::Requires => node.required.push((on, waits)),
                     DependencyKind::BindsTo => {
-                        node.required.push((on, dependency.ordered));
+                        node.required.push((on, waits));
                         nodes[on.index()].bound.push(id);
                     }
                     DependencyKind::Wants => node.wanted.push(on),
+                    DependencyKind::Upholds => {
+                        node.wanted.push(on);
+                        node.upheld.push(on);
+                        nodes[on.index()].upholders.push(id);
+                    }
+                    DependencyKind::Conflicts => {
+                        node.rivals.push(on);
+                        nodes[on.index()].rivals.push(id);
+                    }
+                    DependencyKind::OnFailure => node.on_failure.push(on),
+                    DependencyKind::OnSuccess => node.on_success.push(on),
                     DependencyKind::PartOf | DependencyKind::After | DependencyKind::Before => {}
                 }
                 if matches!(
@@ -87,15 +126,29 @@ impl Graph {
                 }
             }
         }
-        for hop in hops(specs) {
+        let mut patient = BTreeSet::new();
+        for (hop, until) in hops(specs) {
             nodes[hop.from.index()].predecessors.push(hop.to);
             nodes[hop.to.index()].successors.push(hop.from);
+            match until {
+                Until::Started => nodes[hop.from.index()].early.push(hop.to),
+                Until::Ready => _ = patient.insert((hop.from, hop.to)),
+            }
+        }
+        for (id, node) in (0..).map(ServiceId).zip(&mut nodes) {
+            node.early.retain(|on| !patient.contains(&(id, *on)));
         }
         for node in &mut nodes {
             for list in [
                 &mut node.predecessors,
+                &mut node.early,
                 &mut node.successors,
                 &mut node.wanted,
+                &mut node.upheld,
+                &mut node.upholders,
+                &mut node.rivals,
+                &mut node.on_failure,
+                &mut node.on_success,
                 &mut node.stops_with,
                 &mut node.bound,
             ] {
@@ -105,9 +158,15 @@ impl Graph {
             node.required.sort_unstable();
             node.required.dedup();
         }
-        let graph = Self { nodes };
+        let has_rivals = nodes.iter().any(|node| !node.rivals.is_empty());
+        let graph = Self { nodes, has_rivals };
         let cycles = graph.cycles(specs);
         if cycles.is_empty() { Ok(graph) } else { Err(cycles) }
+    }
+
+    /// All services.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ServiceId> + use<> {
+        (0..).map(ServiceId).take(self.nodes.len())
     }
 
     /// A companion has no relations of its own.
@@ -132,13 +191,25 @@ impl Graph {
 
     /// How `dependent`, whose start waits for `on`, depends on it.
     pub(crate) fn tie(&self, dependent: ServiceId, on: ServiceId) -> Tie {
-        if !self.waits_in_need(dependent, on) {
-            Tie::Order
+        let bond = if !self.waits_in_need(dependent, on) {
+            Bond::Order
         } else if self.node(on).bound.binary_search(&dependent).is_ok() {
-            Tie::Bond
+            Bond::Bound
         } else {
-            Tie::Need
-        }
+            Bond::Need
+        };
+        let early = self.node(dependent).early.binary_search(&on).is_ok();
+        Tie { bond, until: if early { Until::Started } else { Until::Ready } }
+    }
+
+    /// With whom this service cannot be up together.
+    pub fn rivals(&self, id: ServiceId) -> &[ServiceId] {
+        &self.node(id).rivals
+    }
+
+    /// Whether any two services cannot be up together.
+    pub(crate) const fn has_rivals(&self) -> bool {
+        self.has_rivals
     }
 
     /// `seeds` and everything that starting them starts, sorted.
@@ -147,6 +218,11 @@ impl Graph {
             node.required.iter().map(|(id, _)| *id).for_each(&mut *visit);
             node.wanted.iter().copied().for_each(&mut *visit);
         })
+    }
+
+    /// This service and all that it requires, sorted.
+    pub fn required_by(&self, id: ServiceId) -> BTreeSet<ServiceId> {
+        self.closure(&[id], |node, visit| node.required.iter().map(|(id, _)| *id).for_each(visit))
     }
 
     /// `seeds` and everything that is stopped or restarted with them, sorted.
@@ -226,34 +302,30 @@ fn ids(specs: &[ServiceSpec]) -> impl Iterator<Item = (ServiceId, &ServiceSpec)>
     (0..).map(ServiceId).zip(specs)
 }
 
-/// Every relation that orders two services.
-fn hops(specs: &[ServiceSpec]) -> impl Iterator<Item = Hop> {
+/// Every relation that orders two services, with how far the one must be for the other.
+fn hops(specs: &[ServiceSpec]) -> impl Iterator<Item = (Hop, Until)> {
     ids(specs).flat_map(|(id, spec)| {
         spec.dependencies.iter().enumerate().filter_map(move |(index, dependency)| {
-            let (from, to) = match dependency.kind {
+            let Dependency { kind, on, until } = *dependency;
+            let (from, to) = match kind {
                 DependencyKind::Requires
                 | DependencyKind::Wants
                 | DependencyKind::BindsTo
-                | DependencyKind::After
-                    if dependency.ordered =>
-                {
-                    (id, dependency.on)
-                }
-                DependencyKind::Before if dependency.ordered => (dependency.on, id),
-                DependencyKind::Requires
-                | DependencyKind::Wants
-                | DependencyKind::BindsTo
-                | DependencyKind::PartOf
-                | DependencyKind::After
-                | DependencyKind::Before => return None,
+                | DependencyKind::Upholds
+                | DependencyKind::After => (id, on),
+                DependencyKind::Before => (on, id),
+                DependencyKind::PartOf
+                | DependencyKind::Conflicts
+                | DependencyKind::OnFailure
+                | DependencyKind::OnSuccess => return None,
             };
-            Some(Hop { from, to, declared_by: id, dependency: index })
+            Some((Hop { from, to, declared_by: id, dependency: index }, until?))
         })
     })
 }
 
 fn describe(circle: &[ServiceId], specs: &[ServiceSpec]) -> Vec<Hop> {
-    let all: Vec<Hop> = hops(specs).collect();
+    let all: Vec<Hop> = hops(specs).map(|(hop, _)| hop).collect();
     (0..circle.len())
         .filter_map(|i| {
             let (from, to) = (circle[i], circle[(i + 1) % circle.len()]);
@@ -274,7 +346,7 @@ mod tests {
             specs[*from as usize].dependencies.push(Dependency {
                 kind: *kind,
                 on: ServiceId(*to),
-                ordered: true,
+                until: Some(Until::Ready),
             });
         }
         specs
@@ -307,7 +379,7 @@ mod tests {
         list[1].dependencies.push(Dependency {
             kind: DependencyKind::Requires,
             on: ServiceId(0),
-            ordered: false,
+            until: None,
         });
         assert!(Graph::new(&list).is_ok());
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::action::Probe;
 use crate::exit::{Exit, SpawnError};
 use crate::id::{ModeId, ServiceId};
 use crate::moment::Moment;
@@ -27,6 +28,8 @@ pub enum Request {
     Restart {
         /// The services.
         services: Vec<ServiceId>,
+        /// How they stop.
+        manner: Manner,
         /// Leave their dependents running.
         no_dependents: bool,
     },
@@ -83,13 +86,19 @@ pub enum Report {
     },
     /// The control process could not be started.
     ControlFailed(SpawnError),
-    /// After an [`Exited`](Self::Exited) with `remaining`: now the last other process is gone too,
-    /// control process aside.
+    /// After an [`Exited`](Self::Exited) with `remaining`, unless there is a main process again: now
+    /// the last other process is gone too, control process aside.
     Emptied,
     /// An authorised message of the notify protocol.
     Notified(Notification),
-    /// The readiness probe has succeeded as often as it should.
-    ProbeSucceeded,
+    /// The probe has succeeded as often as it should. Only the readiness probe ends by that.
+    ProbeSucceeded(Probe),
+    /// The liveness probe has failed too often and has ended.
+    ProbeFailed,
+    /// This invocation, which was without a main process that is known, has one. Not after its end.
+    MainFound,
+    /// Which process is the main one cannot be told, or not any more; `Emptied` will tell when the last one is gone.
+    MainUnknown,
 }
 
 /// The processes of an invocation that the engine tells apart.
@@ -97,7 +106,7 @@ pub enum Report {
 pub enum Process {
     /// The one that is the service.
     Main,
-    /// The stop or reload command that runs on its behalf; one at a time.
+    /// The command that runs on its behalf; one at a time.
     Control,
 }
 

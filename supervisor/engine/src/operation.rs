@@ -90,6 +90,8 @@ pub enum Aim {
 pub enum Outcome {
     /// It is up now.
     Started,
+    /// It was not to be started: a condition is not met.
+    Skipped,
     /// It was up before.
     AlreadyUp,
     /// It is down now.
@@ -108,6 +110,8 @@ pub enum Outcome {
     Failed(FailReason),
     /// It has no process that could be signalled or reloaded.
     NotRunning,
+    /// It lives, but without a main process that is known, which is what would be signalled.
+    NoMain,
     /// Its spec says no way to reload.
     CannotReload,
     /// The reload command ended like this.
@@ -120,6 +124,8 @@ pub enum Outcome {
     Stuck,
     /// A later request asked for the opposite.
     Superseded,
+    /// It is not started: this one, which is to be up too, conflicts with it or with what it needs.
+    ConflictsWith(ServiceId),
 }
 
 impl Outcome {
@@ -127,6 +133,7 @@ impl Outcome {
     pub const fn is_ok(&self) -> bool {
         match self {
             Self::Started
+            | Self::Skipped
             | Self::AlreadyUp
             | Self::Stopped
             | Self::AlreadyDown
@@ -136,12 +143,14 @@ impl Outcome {
             | Self::Reset => true,
             Self::Failed(_)
             | Self::NotRunning
+            | Self::NoMain
             | Self::CannotReload
             | Self::ReloadFailed(_)
             | Self::ReloadNotStarted(_)
             | Self::ReloadTimeout
             | Self::Stuck
-            | Self::Superseded => false,
+            | Self::Superseded
+            | Self::ConflictsWith(_) => false,
         }
     }
 }

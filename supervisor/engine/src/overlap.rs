@@ -71,11 +71,12 @@ impl Engine {
         self.companions.contains_key(&id.companion())
     }
 
-    /// Whether a restart of this service by request would be without a gap.
-    pub(crate) fn may_overlap(&self, id: ServiceId) -> bool {
+    /// Whether such a restart of this service by request would be without a gap.
+    pub(crate) fn may_overlap(&self, id: ServiceId, manner: Manner) -> bool {
         let service = self.get(id);
         let overlaps = service.spec.restart.mode == RestartMode::Overlap;
-        overlaps && service.goal == Goal::Up && service.state.is_up()
+        let graceful = manner == Manner::Graceful;
+        overlaps && graceful && service.goal == Goal::Up && service.state.is_up()
     }
 
     /// A new process is to take the place of the one that is up. Asked again while one is on its
@@ -148,10 +149,14 @@ impl Engine {
         };
         match goal {
             Goal::Down { cause, manner } => self.want_gone(id.companion(), cause, manner),
-            Goal::Cycle if matches!(companion.goal, Goal::Up | Goal::Cycle) => {
-                self.want_gone(id.companion(), StopCause::Requested, Manner::Graceful);
+            Goal::Cycle => {
+                let manner = self.get(id).manner();
+                let comes_up = matches!(companion.goal, Goal::Up | Goal::Cycle);
+                if comes_up || manner == Manner::Force {
+                    self.want_gone(id.companion(), StopCause::Requested, manner);
+                }
             }
-            Goal::Cycle | Goal::Up => {}
+            Goal::Up => {}
         }
     }
 
@@ -180,6 +185,10 @@ impl Engine {
                 let reason = FailReason::Ended(Ending::Exited(*exit));
                 self.resolve_where(id, is_new, &Outcome::Failed(reason), now);
             }
+            // The old one stays.
+            State::Stopped(StopCause::Condition) => {
+                self.resolve_where(id, is_new, &Outcome::Skipped, now);
+            }
             State::Stopped(_) | State::Waiting => {
                 self.resolve_where(id, is_old, &Outcome::Restarted, now);
             }
@@ -203,6 +212,17 @@ impl Engine {
         let companion = self.companions.get(&id.companion());
         let rests = |service: &Service| service.state.is_at_rest();
         rests(self.get(id)) && companion.is_none_or(rests)
+    }
+
+    /// Whether any of its processes is there.
+    pub(crate) fn has_live(&self, id: ServiceId) -> bool {
+        let companion = self.companions.get(&id.companion());
+        self.get(id).state.is_live() || companion.is_some_and(|held| held.state.is_live())
+    }
+
+    /// Whether any of its processes is there after all that could be done to end it.
+    pub(crate) fn has_stuck(&self, id: ServiceId) -> bool {
+        self.get(id).state.is_stuck() || self.is_companion_stuck(id)
     }
 
     /// Whether the second process of a service is there after all that could be done to end it.

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::critical::{self, Chain};
 use crate::engine::Engine;
 use crate::id::ServiceId;
-use crate::spec::{Kind, StopHow};
-use crate::state::{Exited, State};
+use crate::input::Manner;
+use crate::spec::Kind;
+use crate::state::{State, StopCause};
 
 /// What a request would do: waves of steps, each beginning when the one before it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Plan {
     pub waves: Vec<Vec<PlanStep>>,
     /// Longest time by the timeouts of the services, along the heaviest chain; `None`: no limit.
     pub worst: Option<Duration>,
+    /// The heaviest chain of its stops.
+    pub critical: Chain,
 }
 
 /// What would happen to one service.
@@ -42,48 +46,68 @@ pub enum PlanKind {
 /// Why each service of a plan is in it.
 type Reasons = BTreeMap<ServiceId, Option<ServiceId>>;
 
+/// The longest time that each service of a plan takes; `None`: no limit.
+type Times = BTreeMap<ServiceId, Option<Duration>>;
+
 impl Engine {
     /// What starting these would do.
     pub fn plan_start(&self, named: &[ServiceId]) -> Plan {
-        let down = self
-            .start_reasons(named)
-            .into_iter()
-            .filter(|(id, _)| !self.get(*id).state.is_up())
-            .collect();
-        self.plan(&[(PlanKind::Start, &down)])
+        let (stops, mut starts) = self.start_reasons(named);
+        starts.retain(|id, _| !self.get(*id).state.is_up());
+        self.plan(&[(PlanKind::Stop, &stops), (PlanKind::Start, &starts)], Manner::Graceful)
     }
 
     /// What stopping these would do.
-    pub fn plan_stop(&self, named: &[ServiceId], no_dependents: bool) -> Plan {
+    pub fn plan_stop(&self, named: &[ServiceId], manner: Manner, no_dependents: bool) -> Plan {
         let reasons = self.stop_reasons(named, no_dependents);
-        self.plan(&[(PlanKind::Stop, &reasons)])
+        self.plan(&[(PlanKind::Stop, &reasons)], manner)
     }
 
     /// What restarting these would do.
-    pub fn plan_restart(&self, named: &[ServiceId], no_dependents: bool) -> Plan {
-        let (overlapping, cycled) = self.part_overlapping(named, no_dependents);
-        let stops = self.stop_reasons(&cycled, no_dependents);
+    pub fn plan_restart(&self, named: &[ServiceId], manner: Manner, no_dependents: bool) -> Plan {
+        let (overlapping, cycled) = self.part_overlapping(named, manner, no_dependents);
+        let mut stops = self.stop_reasons(&cycled, no_dependents);
         // Their old processes stop when the new ones are up.
         let replaced: Reasons = overlapping.into_iter().map(|id| (id, None)).collect();
         let mut starts: Reasons =
             stops.iter().chain(&replaced).map(|(id, why)| (*id, *why)).collect();
-        for (id, reason) in self.start_reasons(named) {
+        let (ousted, started) = self.start_reasons(named);
+        stops.extend(ousted);
+        for (id, reason) in started {
             if !self.get(id).state.is_up() {
                 starts.entry(id).or_insert(reason);
             }
         }
-        self.plan(&[
+        let phases = [
             (PlanKind::Stop, &stops),
             (PlanKind::Start, &starts),
             (PlanKind::Stop, &replaced),
-        ])
+        ];
+        self.plan(&phases, manner)
     }
 
-    fn start_reasons(&self, named: &[ServiceId]) -> Reasons {
-        reasons(named, |id| {
+    /// What is stopped for a start, because of a conflict, and what is started.
+    fn start_reasons(&self, named: &[ServiceId]) -> (Reasons, Reasons) {
+        let chosen = self.choose(named, &[]);
+        let stops = self.ousted(&chosen).into_iter().map(|(id, cause)| {
+            let because_of = match cause {
+                StopCause::ConflictsWith(other) | StopCause::StoppedWith(other) => Some(other),
+                StopCause::NeverStarted
+                | StopCause::Requested
+                | StopCause::BoundTo(_)
+                | StopCause::Shutdown
+                | StopCause::Reset
+                | StopCause::Condition
+                | StopCause::Replaced => None,
+            };
+            (id, because_of)
+        });
+        let mut starts = reasons(named, |id| {
             let node = self.graph.node(id);
             node.required.iter().map(|(id, _)| *id).chain(node.wanted.iter().copied()).collect()
-        })
+        });
+        starts.retain(|id, _| chosen.up.contains(id));
+        (stops.collect(), starts)
     }
 
     fn stop_reasons(&self, named: &[ServiceId], no_dependents: bool) -> Reasons {
@@ -93,19 +117,31 @@ impl Engine {
         reasons.into_iter().filter(|(id, _)| !self.get(*id).state.is_at_rest()).collect()
     }
 
-    fn plan(&self, parts: &[(PlanKind, &Reasons)]) -> Plan {
+    fn plan(&self, parts: &[(PlanKind, &Reasons)], manner: Manner) -> Plan {
         let mut waves = Vec::new();
         let mut worst = Some(Duration::ZERO);
+        let mut critical = Chain::default();
         for (what, reasons) in parts {
-            let (mut part, longest) = self.waves(*what, reasons);
+            let times = reasons.keys().map(|id| (*id, self.worst(*id, *what, manner))).collect();
+            let (mut part, longest) = self.waves(*what, reasons, &times);
+            match what {
+                PlanKind::Start => {}
+                PlanKind::Stop => critical = self.critical(&times),
+            }
             waves.append(&mut part);
             worst = worst.zip(longest).map(|(a, b)| a.saturating_add(b));
         }
-        Plan { waves, worst }
+        Plan { waves, worst, critical }
     }
 
     /// Groups services by the longest chain that leads to each; also the heaviest chain.
-    fn waves(&self, what: PlanKind, reasons: &Reasons) -> (Vec<Vec<PlanStep>>, Option<Duration>) {
+    fn waves(
+        &self,
+        what: PlanKind,
+        reasons: &Reasons,
+        times: &Times,
+    ) -> (Vec<Vec<PlanStep>>, Option<Duration>) {
+        let worst = |id: &ServiceId| times.get(id).copied().flatten();
         let before = |id: ServiceId| match what {
             PlanKind::Start => self.graph.predecessors(id),
             PlanKind::Stop => self.graph.successors(id),
@@ -130,7 +166,7 @@ impl Engine {
             let mut next = BTreeSet::new();
             for id in &wave {
                 let begin = ready.get(id).copied().unwrap_or(Some(Duration::ZERO));
-                let end = begin.zip(self.worst(*id, what)).map(|(a, b)| a.saturating_add(b));
+                let end = begin.zip(worst(id)).map(|(a, b)| a.saturating_add(b));
                 longest = longest.zip(end).map(|(a, b)| a.max(b));
                 for later in inside(after(*id)) {
                     let slot = ready.entry(later).or_insert(Some(Duration::ZERO));
@@ -147,7 +183,7 @@ impl Engine {
                 service: *id,
                 what,
                 because_of: reasons.get(id).copied().flatten(),
-                worst: self.worst(*id, what),
+                worst: worst(id),
             };
             waves.push(wave.iter().map(step).collect());
             wave = next.into_iter().collect();
@@ -156,30 +192,33 @@ impl Engine {
     }
 
     /// The longest time that a start or stop of this service may take by its timeouts.
-    fn worst(&self, id: ServiceId, what: PlanKind) -> Option<Duration> {
+    fn worst(&self, id: ServiceId, what: PlanKind, manner: Manner) -> Option<Duration> {
         let spec = &self.get(id).spec;
         match (spec.kind, what) {
             (Kind::Target, _) => Some(Duration::ZERO),
-            (Kind::Simple | Kind::Notify | Kind::Oneshot, PlanKind::Start) => {
+            (Kind::Simple | Kind::Notify | Kind::Forking | Kind::Oneshot, PlanKind::Start) => {
                 // One without a probe is there as soon as its process is.
-                let at_once = spec.kind == Kind::Simple && !spec.probed;
+                let commands = &spec.commands;
+                let lists = [&commands.condition, &commands.pre_start, &commands.post_start];
+                let bare = lists.iter().all(|list| list.is_empty());
+                let at_once = spec.kind == Kind::Simple && !spec.probed && bare;
                 let proven = if at_once { Some(Duration::ZERO) } else { spec.start_timeout };
                 proven.map(|time| time.saturating_add(spec.settles_for().unwrap_or_default()))
             }
-            (Kind::Simple | Kind::Notify | Kind::Oneshot, PlanKind::Stop) => {
-                let state = &self.get(id).state;
-                let was_up = !matches!(state, State::Starting(_));
-                let empty = matches!(
-                    state,
-                    State::Exited(Exited { held: Some(held), .. }) if !held.remaining
-                );
-                let steps = spec.stop.steps.iter().filter(|step| match step.how {
-                    StopHow::Command(_) => was_up && state.is_live(),
-                    StopHow::Signal(_) | StopHow::Sleep => state.is_live() && !empty,
-                });
-                // `KILL` itself takes no time that is worth to be counted.
-                steps.map(|step| step.timeout).try_fold(Duration::ZERO, |sum, timeout| {
-                    timeout.map(|timeout| sum.saturating_add(timeout))
+            (Kind::Simple | Kind::Notify | Kind::Forking | Kind::Oneshot, PlanKind::Stop) => {
+                let departure = match &self.get(id).state {
+                    State::Stopping(stopping) => Some(stopping.departure()),
+                    State::Stopped(_)
+                    | State::Waiting
+                    | State::Starting(_)
+                    | State::Running(_)
+                    | State::Reloading(_)
+                    | State::Backoff(_)
+                    | State::Exited(_)
+                    | State::Failed(_) => self.departure(id),
+                };
+                departure.map_or(Some(Duration::ZERO), |departure| {
+                    critical::worst(self.stop_timeouts(id, departure, manner))
                 })
             }
         }

@@ -81,6 +81,9 @@ impl Engine {
             self.operations.set_aim(operation, id, Aim::Reload { begun: true });
         }
         match reload.how {
+            ReloadHow::Signal(_) | ReloadHow::Handshake(_) if !running.main.is_alive() => {
+                self.resolve_reloads(id, &Outcome::NoMain, now);
+            }
             ReloadHow::Signal(signal) => {
                 self.act(id, invocation, ActionKind::Signal { signal, whom: Whom::Main });
                 self.resolve_reloads(id, &Outcome::Reloaded, now);

@@ -15,6 +15,8 @@ pub(crate) enum Verdict {
     Rest,
     /// It has failed.
     Fail,
+    /// It was not to be started.
+    Skip,
 }
 
 /// Whether an exit counts as success (`systemd.service(5)`, `SuccessExitStatus=`): status 0, one
@@ -34,16 +36,27 @@ pub(crate) fn is_clean(exit: Exit, kind: Kind, spec: &RestartSpec) -> bool {
 
 /// What becomes of a service that ended like this, by itself.
 pub(crate) fn verdict(ending: &Ending, kind: Kind, spec: &RestartSpec) -> Verdict {
+    if matches!(ending, Ending::Unmet { .. }) {
+        return Verdict::Skip;
+    }
     let exit = match ending {
         Ending::Exited(exit) | Ending::Unsettled(exit) => Some(*exit),
         Ending::SpawnFailed(_)
         | Ending::StartTimeout
         | Ending::RuntimeMax
         | Ending::Watchdog
-        | Ending::Protocol => None,
+        | Ending::Protocol
+        | Ending::CommandFailed(..)
+        | Ending::CommandNotStarted(..)
+        | Ending::Unmet { .. }
+        | Ending::NothingLeft
+        | Ending::Emptied
+        | Ending::Unhealthy => None,
     };
     let failed = matches!(ending, Ending::Unsettled(_));
-    let clean = exit.is_some_and(|exit| is_clean(exit, kind, spec)) && !failed;
+    // What nobody can tell of counts as well (as in systemd, where only the cgroup is empty).
+    let clean = exit.map_or(*ending == Ending::Emptied, |exit| is_clean(exit, kind, spec));
+    let clean = clean && !failed;
     let rest = if clean { Verdict::Rest } else { Verdict::Fail };
     if let Some(exit) = exit {
         if spec.prevent_exit.contains(exit) {
@@ -53,14 +66,36 @@ pub(crate) fn verdict(ending: &Ending, kind: Kind, spec: &RestartSpec) -> Verdic
             return Verdict::Restart;
         }
     }
-    let by_signal = matches!(ending, Ending::Exited(Exit::Signal { .. })) && !clean;
+    let by_signal = match ending {
+        Ending::Exited(exit) | Ending::CommandFailed(_, exit) => {
+            matches!(exit, Exit::Signal { .. }) && !clean
+        }
+        Ending::Unsettled(_)
+        | Ending::SpawnFailed(_)
+        | Ending::StartTimeout
+        | Ending::RuntimeMax
+        | Ending::Watchdog
+        | Ending::Protocol
+        | Ending::CommandNotStarted(..)
+        | Ending::Unmet { .. }
+        | Ending::NothingLeft
+        | Ending::Emptied
+        | Ending::Unhealthy => false,
+    };
     let abnormal = match ending {
         Ending::StartTimeout
         | Ending::RuntimeMax
         | Ending::Watchdog
         | Ending::Protocol
-        | Ending::Unsettled(_) => true,
-        Ending::Exited(_) | Ending::SpawnFailed(_) => false,
+        | Ending::Unsettled(_)
+        | Ending::NothingLeft
+        | Ending::Unhealthy => true,
+        Ending::Exited(_)
+        | Ending::SpawnFailed(_)
+        | Ending::CommandFailed(..)
+        | Ending::CommandNotStarted(..)
+        | Ending::Unmet { .. }
+        | Ending::Emptied => false,
     };
     let restart = match spec.policy {
         RestartPolicy::No => false,
@@ -117,13 +152,22 @@ mod tests {
     fn the_policies_decide_as_documented() {
         use RestartPolicy::{Always, No, OnAbnormal, OnAbort, OnFailure, OnSuccess, OnWatchdog};
         let signal = |signal, core| Ending::Exited(Exit::Signal { signal, core });
+        let pre_start = crate::ControlCommand::PreStart(0);
+        let command = |exit| Ending::CommandFailed(pre_start, exit);
         let policies = [No, Always, OnSuccess, OnFailure, OnAbnormal, OnAbort, OnWatchdog];
         let spawn = SpawnError { step: "exec", errno: 2, message: String::new() };
         for (ending, restarts, clean) in [
             (Ending::Exited(Exit::Code(0)), [0, 1, 1, 0, 0, 0, 0], true),
             (signal(Signal::TERM, false), [0, 1, 1, 0, 0, 0, 0], true),
             (Ending::Exited(Exit::Code(1)), [0, 1, 0, 1, 0, 0, 0], false),
-            (Ending::SpawnFailed(spawn), [0, 1, 0, 1, 0, 0, 0], false),
+            (Ending::SpawnFailed(spawn.clone()), [0, 1, 0, 1, 0, 0, 0], false),
+            (command(Exit::Code(1)), [0, 1, 0, 1, 0, 0, 0], false),
+            (
+                command(Exit::Signal { signal: Signal::TERM, core: false }),
+                [0, 1, 0, 1, 1, 1, 0],
+                false,
+            ),
+            (Ending::CommandNotStarted(pre_start, spawn), [0, 1, 0, 1, 0, 0, 0], false),
             (signal(Signal::KILL, false), [0, 1, 0, 1, 1, 1, 0], false),
             (signal(Signal::TERM, true), [0, 1, 0, 1, 1, 1, 0], false),
             (Ending::StartTimeout, [0, 1, 0, 1, 1, 0, 0], false),
@@ -131,6 +175,9 @@ mod tests {
             (Ending::Protocol, [0, 1, 0, 1, 1, 0, 0], false),
             (Ending::Unsettled(Exit::Code(0)), [0, 1, 0, 1, 1, 0, 0], false),
             (Ending::Watchdog, [0, 1, 0, 1, 1, 0, 1], false),
+            (Ending::NothingLeft, [0, 1, 0, 1, 1, 0, 0], false),
+            (Ending::Unhealthy, [0, 1, 0, 1, 1, 0, 0], false),
+            (Ending::Emptied, [0, 1, 1, 0, 0, 0, 0], true),
         ] {
             for (policy, restart) in policies.into_iter().zip(restarts) {
                 let spec = RestartSpec { policy, ..RestartSpec::default() };

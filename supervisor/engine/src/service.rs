@@ -5,16 +5,21 @@ use std::collections::VecDeque;
 use crate::exit::Exit;
 use crate::id::{OperationId, ServiceId};
 use crate::input::Manner;
+use crate::main_process::Main;
 use crate::moment::Moment;
-use crate::spec::{KillMode, ServiceSpec, StopHow};
+use crate::restart;
+use crate::spec::{KillMode, RestartMode, ServiceSpec, StopHow};
 use crate::standing::Tally;
-use crate::state::{State, Step, StopCause};
+use crate::state::{Backoff, FailReason, State, Step, StopCause};
+use crate::trigger::Trigger;
 
 /// A service as the engine knows it. Read-only for everybody else.
 #[derive(Clone, Debug)]
 pub struct Service {
     pub(crate) spec: ServiceSpec,
     pub(crate) goal: Goal,
+    /// How it goes down if it is to come up again.
+    pub(crate) cycle_manner: Manner,
     pub(crate) state: State,
     pub(crate) since: Moment,
     /// Restarts in a row.
@@ -29,6 +34,8 @@ pub struct Service {
     pub(crate) operations: Vec<OperationId>,
     /// The neighbours that it has to wait for.
     pub(crate) tally: Tally,
+    /// What its present start is due to, if that is the end of another service.
+    pub(crate) trigger: Option<Trigger>,
     /// Where the runtime has the processes of its invocation.
     pub(crate) unit: ServiceId,
     /// Whether its companion has processes that can still be ended.
@@ -57,6 +64,7 @@ impl Service {
         Self {
             spec,
             goal: Goal::Down { cause, manner: Manner::Graceful },
+            cycle_manner: Manner::Graceful,
             state: State::Stopped(cause),
             since: Moment::default(),
             attempt: 0,
@@ -65,6 +73,7 @@ impl Service {
             last_exit: None,
             operations: Vec::new(),
             tally,
+            trigger: None,
             unit: id,
             accompanied: false,
         }
@@ -78,6 +87,15 @@ impl Service {
     /// What is wanted of it.
     pub const fn goal(&self) -> Goal {
         self.goal
+    }
+
+    /// How it goes down, if it is to.
+    pub const fn manner(&self) -> Manner {
+        match self.goal {
+            Goal::Down { manner, .. } => manner,
+            Goal::Cycle => self.cycle_manner,
+            Goal::Up => Manner::Graceful,
+        }
     }
 
     /// What it is doing.
@@ -111,6 +129,23 @@ impl Service {
         self.unit
     }
 
+    /// Whether its main process has ended well if it has ended like this.
+    pub fn counts_as_clean(&self, exit: Exit) -> bool {
+        restart::is_clean(exit, self.spec.kind, &self.spec.restart)
+    }
+
+    /// The end of another service that its present or last start is due to.
+    pub const fn trigger(&self) -> Option<&Trigger> {
+        self.trigger.as_ref()
+    }
+
+    /// Whether it is being restarted in a way that its dependents are not to see.
+    pub(crate) fn restarts_unseen(&self) -> bool {
+        let ended =
+            matches!(&self.state, State::Backoff(Backoff { reason: FailReason::Ended(_), .. }));
+        ended && self.spec.restart.mode == RestartMode::Direct
+    }
+
     /// Whether it is to go down, for good or to come up again.
     pub(crate) fn goes_down(&self) -> bool {
         self.goal != Goal::Up
@@ -125,9 +160,9 @@ impl Service {
         }
     }
 
-    /// Whether the end of its main process is the end of it.
-    pub(crate) fn main_only(&self) -> bool {
-        self.spec.stop.kill_mode == KillMode::Process
+    /// Whether a stop is about its main process alone. One that nobody knows may be any of them.
+    pub(crate) fn main_only(&self, main: Main) -> bool {
+        self.spec.stop.kill_mode == KillMode::Process && main != Main::Unknown
     }
 
     /// Counts a start; `false` if it is one too many for the window.
@@ -170,6 +205,7 @@ impl Service {
 
     /// Forgets what earlier failures led to.
     pub(crate) fn forgive(&mut self) {
+        self.trigger = None;
         self.attempt = 0;
         self.starts.clear();
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::commands::Commands;
 use crate::exit::ExitSet;
 use crate::id::{ModeId, ServiceId};
 use crate::signal::Signal;
@@ -10,6 +11,7 @@ use crate::state::Step;
 
 /// Description of one service. `None` as a timeout means that there is none.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct ServiceSpec {
     /// Unique name, for messages.
     pub name: String,
@@ -19,9 +21,15 @@ pub struct ServiceSpec {
     pub enabled: bool,
     /// Whether it is up only once a readiness probe has succeeded.
     pub probed: bool,
+    /// Whether a liveness probe watches it while it is up.
+    pub liveness: bool,
+    /// Whose end is the end of it.
+    pub exit_type: ExitType,
     /// Whether it still counts as up after its main process has ended well.
     pub remain_after_exit: bool,
-    /// Longest time from spawn to up.
+    /// What is run before, after and as its main process.
+    pub commands: Commands,
+    /// Longest time from the first command of a start to up.
     pub start_timeout: Option<Duration>,
     /// How long it must stay alive, once it has shown that it is there, before it counts as up. Zero
     /// is not at all. Not for a oneshot, which is up by its end.
@@ -51,7 +59,10 @@ impl ServiceSpec {
             kind,
             enabled: true,
             probed: false,
+            liveness: false,
+            exit_type: ExitType::Main,
             remain_after_exit: oneshot,
+            commands: Commands::default(),
             settle_time: Duration::ZERO,
             start_timeout: (!oneshot).then_some(Duration::from_secs(90)),
             runtime_max: None,
@@ -75,7 +86,7 @@ impl ServiceSpec {
     /// How long it must stay alive before it counts as up, if that makes a difference for its kind.
     pub(crate) fn settles_for(&self) -> Option<Duration> {
         let lives_on = match self.kind {
-            Kind::Simple | Kind::Notify => true,
+            Kind::Simple | Kind::Notify | Kind::Forking => true,
             Kind::Target | Kind::Oneshot => false,
         };
         Some(self.settle_time).filter(|time| lives_on && !time.is_zero())
@@ -91,8 +102,20 @@ pub enum Kind {
     Simple,
     /// Up once it has said `READY=1`.
     Notify,
+    /// Up once its process has ended well and left another one, which is the main process from then
+    /// on.
+    Forking,
     /// Up once its process has ended well.
     Oneshot,
+}
+
+/// Whose end is the end of a service (`ExitType=` of `systemd.service(5)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitType {
+    /// That of its main process.
+    Main,
+    /// That of its last process; the main process decides whether it was a good one.
+    All,
 }
 
 /// A relation to another service.
@@ -102,8 +125,18 @@ pub struct Dependency {
     pub kind: DependencyKind,
     /// The other service.
     pub on: ServiceId,
-    /// Whether this one waits for the other: `false` is systemd's `Requires=` without `After=`.
-    pub ordered: bool,
+    /// How far the other one must be before this one starts; `None` is systemd's `Requires=` without
+    /// `After=`. Counts only where the kind makes an order.
+    pub until: Option<Until>,
+}
+
+/// How far a service must be for one that waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Until {
+    /// Its process runs.
+    Started,
+    /// It is up.
+    Ready,
 }
 
 /// The kinds of relation. `A` has the dependency, `B` is the other.
@@ -121,11 +154,41 @@ pub enum DependencyKind {
     After,
     /// Order only: the reverse of `After`.
     Before,
+    /// `A` and `B` are never up together: who is started has the other stopped first.
+    Conflicts,
+    /// As `Wants`, and `B` is started again whenever it ends by itself while `A` is to be up.
+    Upholds,
+    /// `B` is started when `A` has failed.
+    OnFailure,
+    /// `B` is started when `A` has ended well.
+    OnSuccess,
 }
+
+impl DependencyKind {
+    /// Whether `A` cannot start without `B`.
+    pub const fn is_need(self) -> bool {
+        match self {
+            Self::Requires | Self::BindsTo => true,
+            Self::Wants
+            | Self::PartOf
+            | Self::After
+            | Self::Before
+            | Self::Conflicts
+            | Self::Upholds
+            | Self::OnFailure
+            | Self::OnSuccess => false,
+        }
+    }
+}
+
+/// How long a step of a stop takes unless something else is said.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a service is stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StopSpec {
+    /// How long it is left alone first, if it is up, so that nobody sends it work any more.
+    pub drain: Duration,
     /// The steps, in order; each ends when the service is gone or its time is up.
     pub steps: Vec<StopStep>,
     /// Other sequences, to be asked for by name.
@@ -158,6 +221,12 @@ impl StopSpec {
         signal.or(self.steps.last()).map_or(Some(Duration::ZERO), |step| step.timeout)
     }
 
+    /// How long each command after the stop may take: as long as the service itself, but one that
+    /// is killed without being asked has commands that need some time all the same.
+    pub(crate) fn command_patience(&self) -> Option<Duration> {
+        self.patience().map(|time| if time.is_zero() { STOP_TIMEOUT } else { time })
+    }
+
     /// Whether `HUP` follows: after a signal of the steps other than `HUP` and `KILL`, unless the
     /// restart signal has taken its place.
     pub(crate) fn hangs_up(&self, mode: Option<ModeId>, step: Step) -> bool {
@@ -171,9 +240,10 @@ impl StopSpec {
 impl Default for StopSpec {
     fn default() -> Self {
         Self {
+            drain: Duration::ZERO,
             steps: vec![StopStep {
                 how: StopHow::Signal(Signal::TERM),
-                timeout: Some(Duration::from_secs(10)),
+                timeout: Some(STOP_TIMEOUT),
                 wait: true,
             }],
             modes: BTreeMap::new(),
@@ -287,15 +357,15 @@ pub enum RestartPolicy {
     OnWatchdog,
 }
 
-/// What a restart looks like to others.
+/// How a restart goes (`RestartMode=` of `systemd.service(5)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestartMode {
-    /// It is down in between.
+    /// The service is down in between, and its dependents see that.
     Normal,
-    /// As `Normal`, but nobody is told of the failure before an automatic one (`RestartMode=` of
-    /// `systemd.service(5)`).
+    /// Its dependents see nothing of a restart by its policy: what is bound to it stays up, and what
+    /// waits for it goes on waiting.
     Direct,
-    /// One that is asked for starts the new process first, and the old one stops once that is up.
+    /// As `Normal`; on request the new one starts first.
     Overlap,
 }
 

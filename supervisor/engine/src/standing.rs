@@ -8,11 +8,12 @@
 use std::collections::VecDeque;
 
 use crate::engine::Engine;
-use crate::graph::{Graph, Tie};
+use crate::graph::{Bond, Graph, Tie};
 use crate::id::ServiceId;
+use crate::input::Manner;
 use crate::service::{Goal, Service};
-use crate::spec::Kind;
-use crate::state::State;
+use crate::spec::{Kind, Until};
+use crate::state::{StartPhase, State, StopCause};
 
 /// All that the starts and stops of others depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ struct Standing {
     required: Look,
     /// To one that merely comes after it.
     ordered: Look,
+    /// Whether its process runs, so that it is there for those that wait for no more.
+    begun: bool,
     /// Whether it must be gone before those that it comes after may be stopped.
     in_the_way: bool,
     /// Whether it has failed for now, or waits for one that has.
@@ -68,13 +71,18 @@ impl Engine {
         if before != after {
             self.tell_neighbours(id, before, after);
         }
+        // They may have waited for it to be gone.
+        self.dirty.extend(self.graph.rivals(id.service()));
         result
     }
 
     /// What is wanted of a service, changed.
     pub(crate) fn set_goal(&mut self, id: ServiceId, goal: Goal) {
         if self.get(id).goal != goal {
-            self.change(id, |service| service.goal = goal);
+            self.change(id, |service| {
+                service.goal = goal;
+                service.cycle_manner = Manner::Graceful;
+            });
             self.tell_companion(id, goal);
         }
     }
@@ -94,7 +102,7 @@ impl Engine {
                 let service = &mut self.services[successor.index()];
                 let looked = service.standing();
                 service.tally.count(before.to(tie), after.to(tie));
-                if tie != Tie::Order {
+                if tie.bond != Bond::Order {
                     service.tally.held_up -= u32::from(before.held_up);
                     service.tally.held_up += u32::from(after.held_up);
                 }
@@ -133,6 +141,7 @@ impl Service {
             state if state.is_up() => {
                 both(if self.goes_down() { Look::Coming } else { Look::Fine })
             }
+            State::Backoff(_) if self.restarts_unseen() => both(Look::Coming),
             // Who merely likes to have it does not wait for a second try.
             State::Backoff(_) => (Look::Coming, Look::Fine),
             // Already asked to come up again, just not seen to yet.
@@ -147,7 +156,7 @@ impl Service {
         };
         let held_up = match self.state {
             State::Waiting => self.tally.held_up > 0,
-            State::Backoff(_) => true,
+            State::Backoff(_) => !self.restarts_unseen(),
             State::Stopped(_)
             | State::Starting(_)
             | State::Running(_)
@@ -156,19 +165,53 @@ impl Service {
             | State::Exited(_)
             | State::Failed(_) => false,
         };
-        let done = self.spec.kind == Kind::Oneshot && matches!(self.state, State::Exited(_));
-        // Its work is done; every start of who requires it does it again. But nobody is bound to it.
+        let skipped = matches!(self.state, State::Stopped(StopCause::Condition));
+        let done =
+            skipped || self.spec.kind == Kind::Oneshot && matches!(self.state, State::Exited(_));
+        // Its work is done, or not to be done; every start of who requires it does it again. But
+        // nobody is bound to it.
         let (bound, required) = (required, if done { ordered } else { required });
-        Standing { bound, required, ordered, in_the_way: self.is_in_the_way(), held_up }
+        let begun = self.has_begun() && !self.goes_down();
+        let in_the_way = self.is_in_the_way();
+        Standing { bound, required, ordered, begun, in_the_way, held_up }
+    }
+
+    /// Whether its process runs, but it is not up yet.
+    fn has_begun(&self) -> bool {
+        match &self.state {
+            State::Starting(starting) => match starting.phase {
+                StartPhase::Condition(_)
+                | StartPhase::PreStart(_)
+                | StartPhase::Exec
+                | StartPhase::Fork => false,
+                StartPhase::MainPid
+                | StartPhase::Ready
+                | StartPhase::Probe
+                | StartPhase::Completion
+                | StartPhase::PostStart(_)
+                | StartPhase::Settle => true,
+            },
+            State::Stopped(_)
+            | State::Waiting
+            | State::Running(_)
+            | State::Reloading(_)
+            | State::Stopping(_)
+            | State::Backoff(_)
+            | State::Exited(_)
+            | State::Failed(_) => false,
+        }
     }
 }
 
 impl Standing {
-    const fn to(self, tie: Tie) -> Look {
-        match tie {
-            Tie::Order => self.ordered,
-            Tie::Need => self.required,
-            Tie::Bond => self.bound,
+    fn to(self, tie: Tie) -> Look {
+        if self.begun && tie.until == Until::Started {
+            return Look::Fine;
+        }
+        match tie.bond {
+            Bond::Order => self.ordered,
+            Bond::Need => self.required,
+            Bond::Bound => self.bound,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What a service is doing, with everything that is true only then.
 
+use crate::budget::{Allotted, Share};
 use crate::exit::{Ending, Exit};
 use crate::id::{Invocation, ModeId, ServiceId};
+use crate::main_process::Main;
 use crate::moment::Moment;
 use crate::signal::Signal;
 use crate::spec::StopHow;
@@ -22,7 +24,7 @@ pub enum State {
     Reloading(Reloading),
     /// On its way down.
     Stopping(Stopping),
-    /// Ended, and to be started again at a moment.
+    /// Ended, or could not be started, and is tried again at a moment.
     Backoff(Backoff),
     /// Ended well, not to be restarted.
     Exited(Exited),
@@ -37,11 +39,20 @@ pub struct Starting {
     pub invocation: Invocation,
     /// When its spawn was asked for.
     pub since: Moment,
-    /// When it has taken too long; counted from `since`, armed once its process is there. While it
-    /// settles: when it has done so.
+    /// When it has taken too long, commands and all; not counted while a process is being started,
+    /// which cannot be stopped. While it settles: when it has done so.
     pub deadline: Option<Moment>,
     /// The watchdog period that it has asked for by `WATCHDOG_USEC=`; zero is none at all.
     pub watchdog: Option<std::time::Duration>,
+    /// The watchdog, armed once the service has shown that it is there.
+    pub armed: Option<Watchdog>,
+    /// Which of its commands is the main process, or the next one to be.
+    pub command: usize,
+    /// Where its main process is. While others live without it (see [`Main::is_survived`]), it goes
+    /// on.
+    pub main: Main,
+    /// Whether other processes are there; known while main is not.
+    pub remaining: bool,
     /// What it waits for.
     pub phase: StartPhase,
 }
@@ -49,14 +60,24 @@ pub struct Starting {
 /// What a starting service waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StartPhase {
+    /// The condition with this index.
+    Condition(usize),
+    /// The command with this index of those before the main process.
+    PreStart(usize),
     /// The news that its process was started, or not.
     Exec,
+    /// That the process that forks the service has ended; until then that is its main process.
+    Fork,
+    /// The news which of its processes is the main one.
+    MainPid,
     /// `READY=1`.
     Ready,
     /// Its readiness probe.
     Probe,
     /// The end of its process.
     Completion,
+    /// The command with this index of those that follow once it has shown that it is there.
+    PostStart(usize),
     /// That it has stayed alive for its settle time.
     Settle,
 }
@@ -70,10 +91,25 @@ pub struct Running {
     pub started: Moment,
     /// When it came up.
     pub up: Moment,
+    /// Where its main process is. Without one, and not as a target, it lives in its other processes.
+    pub main: Main,
+    /// What its liveness probe has found out, if it has one.
+    pub health: Option<Health>,
     /// The watchdog, if it is armed.
     pub watchdog: Option<Watchdog>,
     /// When it has been up for too long.
     pub expires: Option<Moment>,
+}
+
+/// What the liveness probe of a service has found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Health {
+    /// Nothing yet.
+    Unknown,
+    /// It answers.
+    Healthy,
+    /// It does not answer any more: it is being stopped for that.
+    Unhealthy,
 }
 
 /// An armed watchdog.
@@ -127,9 +163,9 @@ pub struct Stopping {
     pub since: Moment,
     /// Why it ends, if not by request. The first reason stays.
     pub ending: Option<Ending>,
-    /// How the main process ended; `None` while it lives.
-    pub main: Option<Exit>,
-    /// Whether other processes are there; known once main is gone.
+    /// Where its main process is.
+    pub main: Main,
+    /// Whether other processes are there; known once main is not.
     pub remaining: bool,
     /// Whether a control process runs.
     pub control: bool,
@@ -139,12 +175,21 @@ pub struct Stopping {
     pub commands: bool,
     /// The sequence that its steps are of; `None` is the default one.
     pub mode: Option<ModeId>,
+    /// Whether the commands after it have had their turn, which they get once.
+    pub cleaned: bool,
     /// The present step.
     pub step: Step,
     /// When that began.
     pub step_since: Moment,
     /// When it has taken too long.
     pub deadline: Option<Moment>,
+    /// When it would have by the service's own times; later than the deadline where a shutdown has
+    /// too little time.
+    pub due: Option<Moment>,
+    /// The part of the present step in the time of a shutdown.
+    pub share: Option<Share>,
+    /// What the time limit of a shutdown has meant so far.
+    pub allotted: Option<Allotted>,
     /// The steps before it.
     pub trail: Vec<StopPhase>,
 }
@@ -152,6 +197,8 @@ pub struct Stopping {
 /// Where a stop is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
+    /// It is left alone, so that nobody sends it work any more.
+    Drain,
     /// This step of the service's sequence.
     Sequence(usize, StopHow),
     /// The service has said `STOPPING=1` and is left alone.
@@ -162,6 +209,8 @@ pub enum Step {
     Final(Signal),
     /// It got `KILL`.
     Kill,
+    /// It is gone; the command with this index of those after it.
+    PostStop(usize),
     /// It is there after all that; nothing more is tried.
     Stuck,
 }
@@ -190,7 +239,7 @@ pub enum PhaseEnd {
     CommandFailed(Exit),
     /// Its command could not be started.
     CommandNotStarted(String),
-    /// A request or the shutdown's deadline wanted `KILL` at once.
+    /// A request wanted `KILL` at once, or the shutdown had no more time for it.
     CutShort,
 }
 
@@ -199,8 +248,8 @@ pub enum PhaseEnd {
 pub struct Backoff {
     /// When the next try begins.
     pub until: Moment,
-    /// Why the last one ended.
-    pub ending: Ending,
+    /// Why the last one came to nothing.
+    pub reason: FailReason,
 }
 
 /// Data of [`State::Exited`].
@@ -242,6 +291,10 @@ pub enum StopCause {
     Shutdown,
     /// Its failure was reset.
     Reset,
+    /// A condition of its start is not met.
+    Condition,
+    /// This one is to be up, and the two cannot be up together.
+    ConflictsWith(ServiceId),
     /// A new process has taken its place.
     Replaced,
 }
@@ -255,6 +308,8 @@ pub enum FailReason {
     StartLimit,
     /// This one, which it requires, failed or is down.
     Dependency(ServiceId),
+    /// This one, with which it cannot be up together, is still there after `KILL`.
+    Conflict(ServiceId),
 }
 
 /// The public names of the states.
@@ -299,7 +354,7 @@ impl State {
     /// When something must happen if nothing else does.
     pub fn deadline(&self) -> Option<Moment> {
         match self {
-            Self::Starting(starting) => starting.deadline,
+            Self::Starting(starting) => starting.deadline(),
             Self::Running(running) => running.deadline(),
             Self::Reloading(reloading) => {
                 reloading.deadline.into_iter().chain(reloading.running.deadline()).min()
@@ -336,6 +391,36 @@ impl State {
         }
     }
 
+    /// Where its main process is.
+    pub const fn main(&self) -> Main {
+        match self {
+            Self::Starting(starting) => starting.main,
+            Self::Running(running) | Self::Reloading(Reloading { running, .. }) => running.main,
+            Self::Stopping(stopping) => stopping.main,
+            Self::Stopped(_)
+            | Self::Waiting
+            | Self::Backoff(_)
+            | Self::Exited(_)
+            | Self::Failed(_) => Main::Absent,
+        }
+    }
+
+    /// What its liveness probe has found out, if it is up, or on its way down because of that.
+    pub fn health(&self) -> Option<Health> {
+        match self {
+            Self::Running(running) | Self::Reloading(Reloading { running, .. }) => running.health,
+            Self::Stopping(stopping) => {
+                (stopping.ending == Some(Ending::Unhealthy)).then_some(Health::Unhealthy)
+            }
+            Self::Stopped(_)
+            | Self::Waiting
+            | Self::Starting(_)
+            | Self::Backoff(_)
+            | Self::Exited(_)
+            | Self::Failed(_) => None,
+        }
+    }
+
     /// Whether it has to be stopped before it is down: it is up, or has processes.
     pub const fn is_live(&self) -> bool {
         match self {
@@ -365,6 +450,15 @@ impl State {
     }
 }
 
+impl Starting {
+    /// When its time, or that of its watchdog, is over.
+    fn deadline(&self) -> Option<Moment> {
+        let armed = self.armed.map(|watchdog| watchdog.deadline);
+        let limit = self.deadline.filter(|_| self.phase != StartPhase::Exec);
+        armed.into_iter().chain(limit).min()
+    }
+}
+
 impl Running {
     /// When its watchdog or its time is over, whichever comes first.
     fn deadline(&self) -> Option<Moment> {
@@ -376,6 +470,7 @@ impl Running {
 impl Stopping {
     /// Whether a step of this kind ends now: everything that it waits for is gone.
     pub const fn is_gone(&self, main_only: bool) -> bool {
-        self.main.is_some() && (main_only || !self.remaining) && !self.control
+        let others = self.remaining && !main_only;
+        !self.main.is_alive() && !others && !self.control
     }
 }

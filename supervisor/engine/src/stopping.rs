@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use crate::action::{ActionKind, ControlCommand, Whom};
+use crate::budget::Allotted;
 use crate::engine::Engine;
 use crate::exit::{Ending, Exit, SpawnError};
 use crate::id::{Invocation, ModeId, ServiceId};
 use crate::input::Manner;
+use crate::main_process::Main;
 use crate::moment::Moment;
 use crate::reload::is_reload_command;
 use crate::restart::{self, Verdict};
 use crate::service::Goal;
 use crate::signal::Signal;
-use crate::spec::{KillMode, StopHow};
+use crate::spec::{KillMode, Kind, StopHow};
 use crate::state::{
     Backoff, Exited, FailReason, PhaseEnd, Reloading, Running, StartPhase, Starting, State, Step,
-    StopPhase, Stopping,
+    StopCause, StopPhase, Stopping,
 };
 use crate::transition::{Cause, Run};
 
@@ -31,88 +33,129 @@ pub(crate) struct Departure {
     pub(crate) up: Option<Moment>,
     /// Why, if not by request.
     pub(crate) ending: Option<Ending>,
-    /// How main ended, if it has.
-    pub(crate) main: Option<Exit>,
-    /// Whether others are there; known once main is gone.
+    /// Where main is.
+    pub(crate) main: Main,
+    /// Whether others are there; known once main is not.
     pub(crate) remaining: bool,
     /// Whether a control process runs.
     pub(crate) control: bool,
     /// Whether stop commands are run.
     pub(crate) commands: bool,
+    /// Whether it is of use to others until its first step.
+    pub(crate) drains: bool,
     /// The sequence that its steps are of; `None` is the default one.
     pub(crate) mode: Option<ModeId>,
 }
 
 impl Departure {
-    /// Of a service that is up, main alive.
+    /// Of a service that is up.
     pub(crate) const fn new(invocation: Invocation, running: &Running) -> Self {
         Self {
             invocation,
             started: running.started,
             up: Some(running.up),
             ending: None,
-            main: None,
-            remaining: false,
+            main: running.main,
+            remaining: running.main.is_survived(),
             control: false,
             commands: false,
+            drains: false,
             mode: None,
+        }
+    }
+
+    /// Whether such a step has something to do.
+    pub(crate) fn concerns(&self, how: StopHow, kill_mode: KillMode) -> bool {
+        match how {
+            StopHow::Command(_) => self.commands,
+            StopHow::Signal(_) | StopHow::Sleep => {
+                let reached = kill_mode == KillMode::Group || self.main == Main::Unknown;
+                self.main.is_alive() || self.asks_control() || self.remaining && reached
+            }
         }
     }
 }
 
 impl From<&Starting> for Departure {
-    /// Of a service that is not up yet, main alive.
+    /// Of a service that is not up yet.
     fn from(starting: &Starting) -> Self {
         Self {
             invocation: starting.invocation,
             started: starting.since,
             up: None,
             ending: None,
-            main: None,
-            remaining: false,
-            control: false,
+            main: starting.main,
+            remaining: starting.remaining,
+            control: match starting.phase {
+                StartPhase::Condition(_) | StartPhase::PreStart(_) | StartPhase::PostStart(_) => {
+                    true
+                }
+                StartPhase::Exec
+                | StartPhase::Fork
+                | StartPhase::MainPid
+                | StartPhase::Ready
+                | StartPhase::Probe
+                | StartPhase::Completion
+                | StartPhase::Settle => false,
+            },
             commands: false,
+            drains: false,
             mode: None,
         }
+    }
+}
+
+impl Departure {
+    /// Whether the control process is what is asked to end: the one of a start that is stopped
+    /// before there is a main process.
+    fn asks_control(&self) -> bool {
+        self.control && self.main == Main::Absent && self.ending.is_none()
     }
 }
 
 impl Engine {
     /// Stops a live service by request.
     pub(crate) fn begin_stop(&mut self, id: ServiceId, now: Moment) {
-        let service = self.get(id);
-        let departure = match &service.state {
+        if let Some(departure) = self.departure(id) {
+            self.wind_down(id, departure, now);
+        } else if self.get(id).spec.kind == Kind::Target {
+            self.rest_target(id, now);
+        }
+    }
+
+    /// What a stop by request would begin with; `None` where nothing runs, or stops already.
+    pub(crate) fn departure(&self, id: ServiceId) -> Option<Departure> {
+        let state = &self.get(id).state;
+        match state {
             State::Starting(starting) => {
-                // One that settles does its work already, and may have to put it in order.
-                let commands = starting.phase == StartPhase::Settle;
-                Departure { commands, ..starting.into() }
+                // One that has stood up does its work already, and may have to put it in order.
+                let commands = starting.has_stood_up();
+                Some(Departure { commands, ..starting.into() })
             }
             State::Running(running) | State::Reloading(Reloading { running, .. }) => {
-                let Some(invocation) = running.invocation else {
-                    return self.rest_target(id, now);
-                };
-                let control = is_reload_command(&service.state);
-                Departure { control, commands: true, ..Departure::new(invocation, running) }
+                let control = is_reload_command(state);
+                let departure = Departure::new(running.invocation?, running);
+                Some(Departure { control, commands: true, drains: true, ..departure })
             }
-            State::Exited(Exited { exit, held: Some(held) }) => Departure {
+            State::Exited(Exited { exit, held: Some(held) }) => Some(Departure {
                 invocation: held.invocation,
                 started: held.started,
                 up: Some(held.up),
                 ending: None,
-                main: Some(*exit),
+                main: Main::Gone(*exit),
                 remaining: held.remaining,
                 control: held.control,
                 commands: true,
+                drains: false,
                 mode: None,
-            },
+            }),
             State::Stopped(_)
             | State::Waiting
             | State::Stopping(_)
             | State::Backoff(_)
             | State::Exited(_)
-            | State::Failed(_) => return,
-        };
-        self.wind_down(id, departure, now);
+            | State::Failed(_) => None,
+        }
     }
 
     /// A target has nothing to stop.
@@ -132,17 +175,13 @@ impl Engine {
     /// Begins the stop of an invocation with the first step that makes sense.
     pub(crate) fn wind_down(&mut self, id: ServiceId, mut departure: Departure, now: Moment) {
         let id = self.give_way(id, now);
-        let manner = match self.get(id).goal {
-            Goal::Down { manner, .. } => manner,
-            Goal::Cycle | Goal::Up => Manner::Graceful,
-        };
-        let step = match manner {
-            Manner::Force => self.kill_step(id, &departure),
-            Manner::Graceful => self.step_from(0, id, &departure),
-            Manner::Mode(mode) => {
-                departure.mode = Some(mode);
-                self.step_from(0, id, &departure)
+        departure.mode = self.mode(id);
+        let step = match self.get(id).manner() {
+            Manner::Graceful | Manner::Mode(_) if departure.drains && self.drains(id) => {
+                Some(Step::Drain)
             }
+            Manner::Force => self.kill_step(id, &departure),
+            Manner::Graceful | Manner::Mode(_) => self.step_from(0, id, &departure),
         };
         match step {
             Some(step) => self.depart(id, departure, step, now),
@@ -150,8 +189,21 @@ impl Engine {
         }
     }
 
+    /// Whether its spec wants it to be left alone before a stop that is asked for.
+    fn drains(&self, id: ServiceId) -> bool {
+        !self.get(id).spec.stop.drain.is_zero()
+    }
+
+    /// The sequence of a stop that begins now.
+    fn mode(&self, id: ServiceId) -> Option<ModeId> {
+        match self.get(id).manner() {
+            Manner::Mode(mode) => Some(mode),
+            Manner::Graceful | Manner::Force => None,
+        }
+    }
+
     /// Begins the stop of an invocation with this step. Its helpers would only be in the way: the
-    /// probe, and the command of a reload that is cut short.
+    /// probe, and the command of a reload or a start that is cut short.
     pub(crate) fn depart(&mut self, id: ServiceId, departure: Departure, step: Step, now: Moment) {
         let id = self.give_way(id, now);
         let cause = match (&departure.ending, self.get(id).goal) {
@@ -161,10 +213,21 @@ impl Engine {
             (None, Goal::Cycle) => Cause::Cycle,
             (None, Goal::Up) => Cause::Step(step),
         };
-        let Departure { invocation, started, up, ending, main, remaining, control, commands, mode } =
-            departure;
+        let asks_control = departure.asks_control();
+        let Departure {
+            invocation,
+            started,
+            up,
+            ending,
+            main,
+            remaining,
+            control,
+            commands,
+            drains: _,
+            mode,
+        } = departure;
         self.stop_probe(id);
-        if control {
+        if control && !asks_control {
             self.kill_control(id, invocation);
         }
         let stopping = Stopping {
@@ -179,9 +242,13 @@ impl Engine {
             queued: None,
             commands,
             mode,
+            cleaned: false,
             step,
             step_since: now,
             deadline: None,
+            due: None,
+            share: None,
+            allotted: None,
             trail: Vec::new(),
         };
         self.take_step(id, stopping, step, cause, now);
@@ -192,15 +259,9 @@ impl Engine {
     fn step_from(&self, index: usize, id: ServiceId, departure: &Departure) -> Option<Step> {
         let service = self.get(id);
         let kill_mode = service.spec.stop.kill_mode;
-        let main_alive = departure.main.is_none();
-        let others = departure.remaining && kill_mode == KillMode::Group;
         let steps = service.spec.stop.sequence(departure.mode);
         for (place, step) in steps.iter().enumerate().skip(index) {
-            let applies = match step.how {
-                StopHow::Command(_) => departure.commands,
-                StopHow::Signal(_) | StopHow::Sleep => main_alive || others,
-            };
-            if applies {
+            if departure.concerns(step.how, kill_mode) {
                 let first = steps.iter().position(|step| matches!(step.how, StopHow::Signal(_)));
                 let how = match service.spec.stop.restart_signal {
                     Some(signal)
@@ -219,24 +280,27 @@ impl Engine {
     }
 
     /// What follows the last step: `KILL`, or what comes instead of it.
-    fn final_step(&self, id: ServiceId, departure: &Departure) -> Option<Step> {
+    pub(crate) fn final_step(&self, id: ServiceId, departure: &Departure) -> Option<Step> {
         let signal = self.get(id).spec.stop.final_signal;
         match self.kill_step(id, departure)? {
             Step::Kill => Some(signal.map_or(Step::Kill, Step::Final)),
-            step @ (Step::Sequence(..)
+            step @ (Step::Drain
+            | Step::Sequence(..)
             | Step::Announced
             | Step::Abort(_)
             | Step::Final(_)
+            | Step::PostStop(_)
             | Step::Stuck) => Some(step),
         }
     }
 
     /// `KILL`, or what stands for it when the spec forbids it; `None` if everything is gone.
-    fn kill_step(&self, id: ServiceId, departure: &Departure) -> Option<Step> {
+    pub(crate) fn kill_step(&self, id: ServiceId, departure: &Departure) -> Option<Step> {
         let service = self.get(id);
-        let others = departure.remaining && !service.main_only();
-        if departure.main.is_some() && !others && !departure.control {
-            None
+        let others = departure.remaining && !service.main_only(departure.main);
+        if !departure.main.is_alive() && !others {
+            // A command has no say in it.
+            departure.control.then_some(Step::Kill)
         } else if service.spec.stop.send_sigkill {
             Some(Step::Kill)
         } else {
@@ -245,7 +309,7 @@ impl Engine {
     }
 
     /// Enters a step: does what it says and sets its deadline.
-    fn take_step(
+    pub(crate) fn take_step(
         &mut self,
         id: ServiceId,
         mut stopping: Stopping,
@@ -256,13 +320,19 @@ impl Engine {
         let invocation = stopping.invocation;
         stopping.queued = None;
         let spec = &self.get(id).spec;
-        let all = if spec.stop.kill_mode == KillMode::Group { Whom::All } else { Whom::Main };
+        let all = match (spec.stop.kill_mode, stopping.main) {
+            (KillMode::Group, _) | (_, Main::Unknown) => Whom::All,
+            (KillMode::Mixed | KillMode::Process, Main::Absent) => Whom::Control,
+            (KillMode::Mixed | KillMode::Process, Main::Alive | Main::Gone(_)) => Whom::Main,
+        };
+        let main_only = self.get(id).main_only(stopping.main);
         let patience = spec.stop.patience();
         let hang_up = spec
             .stop
             .hangs_up(stopping.mode, step)
             .then_some(ActionKind::Signal { signal: Signal::HUP, whom: all });
         let (what, timeout) = match step {
+            Step::Drain => (None, Some(spec.stop.drain)),
             Step::Sequence(place, how) => {
                 let timeout =
                     spec.stop.sequence(stopping.mode).get(place).and_then(|step| step.timeout);
@@ -283,20 +353,25 @@ impl Engine {
             Step::Announced => (None, patience),
             Step::Abort(signal) => {
                 let timeout = spec.watchdog.and_then(|watchdog| watchdog.abort_timeout);
-                (Some(ActionKind::Signal { signal, whom: Whom::Main }), timeout.or(patience))
+                let whom = if stopping.main.is_survived() { Whom::All } else { Whom::Main };
+                (Some(ActionKind::Signal { signal, whom }), timeout.or(patience))
             }
             Step::Final(signal) => {
-                let whom = if self.get(id).main_only() { Whom::Main } else { Whom::All };
+                let whom = if main_only { Whom::Main } else { Whom::All };
                 (Some(ActionKind::Signal { signal, whom }), Some(KILL_PATIENCE))
             }
             Step::Kill => {
-                let main_only = self.get(id).main_only();
                 let whom = if main_only { Whom::Main } else { Whom::All };
                 if main_only && stopping.control {
                     self.kill_control(id, invocation);
                 }
                 let signal = Signal::KILL;
                 (Some(ActionKind::Signal { signal, whom }), Some(KILL_PATIENCE))
+            }
+            Step::PostStop(index) => {
+                (stopping.control, stopping.cleaned) = (true, true);
+                let run = ActionKind::Run(ControlCommand::PostStop(index));
+                (Some(run), spec.stop.command_patience())
             }
             Step::Stuck => (None, None),
         };
@@ -308,7 +383,7 @@ impl Engine {
         }
         stopping.step = step;
         stopping.step_since = now;
-        stopping.deadline = now.after(timeout);
+        self.time_step(id, &mut stopping, timeout, now);
         self.enter(id, State::Stopping(stopping), cause, now);
     }
 
@@ -319,9 +394,10 @@ impl Engine {
         stopping.close_step(end, now);
         let departure = stopping.departure();
         let next = match stopping.step {
+            Step::Drain => self.step_from(0, id, &departure),
             Step::Sequence(place, _) => self.step_from(place + 1, id, &departure),
             Step::Announced | Step::Abort(_) => self.final_step(id, &departure),
-            Step::Final(_) => self.kill_step(id, &departure),
+            Step::Final(_) | Step::PostStop(_) => self.kill_step(id, &departure),
             Step::Kill | Step::Stuck => Some(Step::Stuck),
         };
         match next {
@@ -339,7 +415,13 @@ impl Engine {
     }
 
     pub(crate) fn on_step_timeout(&mut self, id: ServiceId, now: Moment) {
-        self.next_step(id, PhaseEnd::Timeout, now);
+        let State::Stopping(stopping) = &self.get(id).state else { return };
+        let cut_short = stopping.is_cut_short();
+        let end = if cut_short { PhaseEnd::CutShort } else { PhaseEnd::Timeout };
+        if cut_short {
+            self.deny_step(id, now);
+        }
+        self.next_step(id, end, now);
     }
 
     /// `KILL` at once, whatever the step.
@@ -350,15 +432,22 @@ impl Engine {
             return;
         }
         let Some(step) = self.kill_step(id, &stopping.departure()) else { return };
+        if self.shutdown.is_some_and(|shutdown| shutdown.overdue) {
+            self.deny_rest(id, &mut stopping, now);
+        }
         stopping.close_step(PhaseEnd::CutShort, now);
         self.take_step(id, stopping, step, Cause::Step(step), now);
     }
 
     pub(crate) fn on_main_gone(&mut self, id: ServiceId, exit: Exit, remaining: bool, now: Moment) {
+        let spec = &self.get(id).spec;
+        let clean = restart::is_clean(exit, spec.kind, &spec.restart);
         self.touch(id, |state| {
             if let State::Stopping(stopping) = state {
-                stopping.main = Some(exit);
+                stopping.main = Main::Gone(exit);
                 stopping.remaining = remaining;
+                // One that dies before it was asked to end is as one that died while it was up.
+                stopping.commands &= clean || stopping.step != Step::Drain;
                 // What was to ask it to end has nobody to ask any more.
                 stopping.queued = None;
             }
@@ -374,9 +463,12 @@ impl Engine {
         let mixed = self.get(id).spec.stop.kill_mode == KillMode::Mixed;
         if let State::Stopping(stopping) = &self.get(id).state
             && mixed
-            && stopping.main.is_some()
+            && !matches!(stopping.main, Main::Alive | Main::Unknown)
             && !stopping.control
-            && !matches!(stopping.step, Step::Final(_) | Step::Kill | Step::Stuck)
+            && !matches!(
+                stopping.step,
+                Step::Final(_) | Step::Kill | Step::PostStop(_) | Step::Stuck
+            )
         {
             self.next_step(id, PhaseEnd::Gone, now);
         }
@@ -403,6 +495,9 @@ impl Engine {
             }
         });
         let State::Stopping(stopping) = &self.get(id).state else { return };
+        if let Step::PostStop(index) = stopping.step {
+            return self.on_post_stop_ended(id, index, result, now);
+        }
         if let Some(command) = stopping.queued {
             let run = ActionKind::Run(ControlCommand::Stop(command));
             self.act(id, stopping.invocation, run);
@@ -430,14 +525,6 @@ impl Engine {
         }
     }
 
-    fn stop_probe(&mut self, id: ServiceId) {
-        if let State::Starting(starting) = &self.get(id).state
-            && starting.phase == StartPhase::Probe
-        {
-            self.act(id, starting.invocation, ActionKind::StopProbe);
-        }
-    }
-
     /// Ends the control process, which is on its own: the service does not know of it.
     pub(crate) fn kill_control(&mut self, id: ServiceId, invocation: Invocation) {
         let (signal, whom) = (Signal::KILL, Whom::Control);
@@ -445,8 +532,8 @@ impl Engine {
     }
 
     fn finish_if_gone(&mut self, id: ServiceId, now: Moment) -> bool {
-        let main_only = self.get(id).main_only();
         let State::Stopping(stopping) = &self.get(id).state else { return false };
+        let main_only = self.get(id).main_only(stopping.main);
         let gone = stopping.is_gone(main_only);
         if gone {
             let mut stopping = stopping.clone();
@@ -456,17 +543,24 @@ impl Engine {
         gone
     }
 
-    /// The end of an invocation that was stopped.
-    fn finish(&mut self, id: ServiceId, stopping: Stopping, now: Moment) {
+    /// The end of an invocation that was stopped, when the commands after it have had their turn.
+    pub(crate) fn finish(&mut self, id: ServiceId, stopping: Stopping, now: Moment) {
+        if !stopping.cleaned && self.has_post_stop(id) {
+            let step = Step::PostStop(0);
+            return self.take_step(id, stopping, step, Cause::Step(step), now);
+        }
         let took = now - stopping.since;
         let departure = stopping.departure();
-        self.end(id, departure, Some((took, stopping.trail)), now);
+        self.end(id, departure, Some((took, stopping.trail)), stopping.allotted, now);
     }
 
     /// The end of an invocation that had nothing left to stop.
     pub(crate) fn conclude(&mut self, id: ServiceId, departure: Departure, now: Moment) {
+        if self.has_post_stop(id) {
+            return self.depart(id, departure, Step::PostStop(0), now);
+        }
         self.stop_probe(id);
-        self.end(id, departure, None, now);
+        self.end(id, departure, None, None, now);
     }
 
     fn end(
@@ -474,6 +568,7 @@ impl Engine {
         id: ServiceId,
         departure: Departure,
         stop: Option<(Duration, Vec<StopPhase>)>,
+        allotted: Option<Allotted>,
         now: Moment,
     ) {
         let ending = departure.ending.clone();
@@ -482,9 +577,10 @@ impl Engine {
             started: departure.started,
             up: departure.up,
             ended: now,
-            exit: departure.main,
+            exit: departure.main.exit(),
             ending: departure.ending,
             stop,
+            allotted,
         });
         match self.get(id).goal {
             Goal::Down { cause, .. } => {
@@ -496,9 +592,9 @@ impl Engine {
             }
             Goal::Up => {
                 // One that said STOPPING=1 and went has ended by itself as well.
-                let exit = departure.main.unwrap_or(Exit::Unknown);
+                let exit = departure.main.exit().unwrap_or(Exit::Unknown);
                 let ending = ending.unwrap_or_else(|| match departure.up {
-                    Some(_) => Ending::Exited(exit),
+                    Some(_) => Ending::of(departure.main),
                     None => self.ended_early(id, exit),
                 });
                 self.end_by_itself(id, ending, exit, departure.up, run, now);
@@ -528,20 +624,28 @@ impl Engine {
     ) {
         let service = self.get(id);
         let cause = Cause::Ended(ending.clone());
-        match restart::verdict(&ending, service.spec.kind, &service.spec.restart) {
+        let verdict = restart::verdict(&ending, service.spec.kind, &service.spec.restart);
+        match self.unless_upheld(id, verdict) {
             Verdict::Restart => {
-                let lasted = up.is_some_and(|up| now - up >= service.spec.restart.reset);
-                let attempt = if lasted { 1 } else { service.attempt.saturating_add(1) };
-                let random = self.jitter.next();
-                let delay = restart::delay(&self.get(id).spec.restart, attempt, random);
-                self.get_mut(id).attempt = attempt;
-                let backoff = Backoff { until: now + delay, ending };
+                if up.is_some_and(|up| now - up >= service.spec.restart.reset) {
+                    self.get_mut(id).attempt = 0;
+                }
+                let until = now + self.restart_delay(id);
+                let backoff = Backoff { until, reason: FailReason::Ended(ending) };
                 self.enter_with(id, State::Backoff(backoff), cause, run, now);
-                self.take_down_bound(id, true, now);
+                if !self.get(id).restarts_unseen() {
+                    self.take_down_bound(id, true, now);
+                }
             }
             Verdict::Rest => {
                 let exited = Exited { exit, held: None };
                 self.enter_with(id, State::Exited(exited), cause, run, now);
+                self.take_down_bound(id, false, now);
+            }
+            Verdict::Skip => {
+                let cause = StopCause::Condition;
+                self.set_goal(id, Goal::Down { cause, manner: Manner::Graceful });
+                self.enter_with(id, State::Stopped(cause), Cause::Ended(ending), run, now);
                 self.take_down_bound(id, false, now);
             }
             Verdict::Fail => {
@@ -555,7 +659,7 @@ impl Engine {
 }
 
 impl Stopping {
-    fn departure(&self) -> Departure {
+    pub(crate) fn departure(&self) -> Departure {
         Departure {
             invocation: self.invocation,
             started: self.started,
@@ -565,12 +669,13 @@ impl Stopping {
             remaining: self.remaining,
             control: self.control,
             commands: self.commands,
+            drains: false,
             mode: self.mode,
         }
     }
 
     /// Writes down how the present step ended.
-    fn close_step(&mut self, end: PhaseEnd, now: Moment) {
+    pub(crate) fn close_step(&mut self, end: PhaseEnd, now: Moment) {
         self.trail.push(StopPhase { step: self.step, took: now - self.step_since, end });
     }
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use crate::budget::Allotted;
 use crate::exit::{Ending, Exit};
 use crate::id::{Invocation, ServiceId};
 use crate::moment::Moment;
-use crate::state::{FailReason, Status, Step, StopCause, StopPhase};
+use crate::state::{FailReason, StartPhase, Status, Step, StopCause, StopPhase};
 
-/// A change of one service. `from` and `to` are equal when only the step of a stop changed.
+/// A change of one service. `from` and `to` are equal when only the phase of a start or the step of
+/// a stop changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// The service.
@@ -36,14 +38,32 @@ pub enum Cause {
     Requested,
     /// It is started again by itself.
     Restart,
+    /// It is to be started because this one has ended.
+    TriggeredBy(ServiceId),
+    /// It is to be started because this one upholds it.
+    UpheldBy(ServiceId),
     /// What it waited for is there.
     DependenciesUp,
+    /// A phase of its start has begun.
+    Phase(StartPhase),
     /// Its process was started.
     Spawned,
     /// It has said `READY=1`.
     Ready,
     /// Its probe succeeded.
     Probed,
+    /// Its commands after the start have ended well.
+    PostStarted,
+    /// It has forked, and the process that did so has ended well.
+    Forked,
+    /// A process of it is its main process from now on.
+    MainFound,
+    /// It is up without anybody knowing which of its processes is the main one.
+    MainUnknown,
+    /// Its main process ended like this, and it goes on without.
+    MainGone(Exit),
+    /// Its liveness probe has found out that it works.
+    Healthy,
     /// It has stayed alive for its settle time.
     Settled,
     /// Its process has done its work.
@@ -81,12 +101,14 @@ pub struct Run {
     pub up: Option<Moment>,
     /// When all of it was gone.
     pub ended: Moment,
-    /// How the main process ended, if it was ever there.
+    /// How the main process ended, if it was ever there: the last one of a oneshot with several.
     pub exit: Option<Exit>,
     /// Why it ended; `None`: by request.
     pub ending: Option<Ending>,
     /// From the begin of its stop to the end, and its steps, if it was stopped.
     pub stop: Option<(Duration, Vec<StopPhase>)>,
+    /// What the time limit of a shutdown meant for the stop.
+    pub allotted: Option<Allotted>,
 }
 
 impl Run {
@@ -94,7 +116,11 @@ impl Run {
     pub fn killed(&self) -> bool {
         self.stop.iter().flat_map(|(_, phases)| phases).any(|phase| match phase.step {
             Step::Final(_) | Step::Kill | Step::Stuck => true,
-            Step::Sequence(..) | Step::Announced | Step::Abort(_) => false,
+            Step::Drain
+            | Step::Sequence(..)
+            | Step::Announced
+            | Step::Abort(_)
+            | Step::PostStop(_) => false,
         })
     }
 }

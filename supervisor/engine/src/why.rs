@@ -3,9 +3,10 @@
 use crate::engine::Engine;
 use crate::exit::Ending;
 use crate::id::ServiceId;
+use crate::main_process::Main;
 use crate::moment::Moment;
 use crate::overlap::Overlap;
-use crate::state::{FailReason, ReloadPhase, StartPhase, State, Step, StopCause};
+use crate::state::{FailReason, Health, ReloadPhase, StartPhase, State, Step, StopCause};
 
 /// The reason for a state, with what would end it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +18,12 @@ pub enum Why {
     /// Not up yet: waits for this.
     Starting(StartPhase),
     /// Up, as it should be.
-    Up,
+    Up {
+        /// Where its main process is.
+        main: Main,
+        /// What its liveness probe has found out, if it has one.
+        health: Option<Health>,
+    },
     /// Up, and has a second process.
     Overlap {
         /// What that does.
@@ -38,8 +44,8 @@ pub enum Why {
     },
     /// Ended like this, and is tried again at a moment.
     Backoff {
-        /// How it ended.
-        ending: Ending,
+        /// What the last try came to.
+        reason: FailReason,
         /// When it is tried again.
         until: Moment,
         /// The how-manieth try in a row that will be.
@@ -74,17 +80,19 @@ impl Engine {
                 Why::Overlap { doing, waits_for }
             }
             State::Starting(starting) => Why::Starting(starting.phase),
-            State::Running(_) => Why::Up,
+            State::Running(running) => Why::Up { main: running.main, health: running.health },
             State::Reloading(reloading) => Why::Reloading(reloading.phase),
             State::Stopping(stopping) => {
                 Why::Stopping { step: stopping.step, ending: stopping.ending.clone() }
             }
             State::Backoff(backoff) => Why::Backoff {
-                ending: backoff.ending.clone(),
+                reason: backoff.reason.clone(),
                 until: backoff.until,
                 attempt: service.attempt,
             },
-            State::Exited(exited) if exited.held.is_some() => Why::Up,
+            State::Exited(exited) if exited.held.is_some() => {
+                Why::Up { main: Main::Gone(exited.exit), health: None }
+            }
             State::Exited(_) => Why::Ended,
             State::Failed(reason) => Why::Failed(reason.clone()),
         }

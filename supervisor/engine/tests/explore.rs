@@ -9,12 +9,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use supervisor_engine::{
-    Exit, Invocation, Kind, Manner, Moment, Notification, Process, ReloadHow, ReloadSpec, Report,
-    Request, ServiceId, ServiceSpec, State, Status, WatchdogMessage,
+    Exit, Invocation, Kind, Manner, Moment, Notification, Probe, Process, ReloadHow, ReloadSpec,
+    Report, Request, ServiceId, ServiceSpec, Signal, State, Status, WatchdogMessage,
 };
 
 use diagram::Diagram;
-use ledger::{Execution, Main};
+use ledger::{Execution, Main, Search};
 use observed::{Effects, Observed};
 use situation::{fingerprint, slots};
 
@@ -169,7 +169,11 @@ fn inputs(world: &Observed) -> Vec<Input> {
     }
     for unit in world.ledger.units() {
         if let Some(execution) = world.ledger.execution(unit) {
-            let news = news(execution, world.engine.service(unit).spec(), world.now);
+            let mut news = news(execution, world.engine.service(unit).spec(), world.now);
+            // What has ended has no main process that could be found.
+            let place = world.engine.live(execution.invocation).unwrap_or(unit);
+            let ended = world.engine.service(place).state().status() == Status::Exited;
+            news.retain(|report| !ended || *report != Report::MainFound);
             inputs.extend(news.into_iter().map(|report| Input::Report(unit, report)));
         }
     }
@@ -198,10 +202,12 @@ fn requests(id: ServiceId, spec: &ServiceSpec, of: usize) -> Vec<Request> {
             no_dependents: false,
         },
         Request::Stop { services: services.clone(), manner: Manner::Force, no_dependents: false },
-        Request::Restart { services: services.clone(), no_dependents: false },
+        restart(&services, Manner::Graceful, false),
     ];
     for mode in spec.stop.modes.keys() {
         let manner = Manner::Mode(*mode);
+        requests.push(restart(&services, manner, false));
+        requests.push(restart(&services, Manner::Force, false));
         let services = services.clone();
         requests.push(Request::Stop { services, manner, no_dependents: false });
         requests.push(Request::Shutdown { within: None, manner });
@@ -212,10 +218,14 @@ fn requests(id: ServiceId, spec: &ServiceSpec, of: usize) -> Vec<Request> {
     if of == 1 {
         requests.push(Request::Reset(services));
     } else {
-        requests.push(Request::Restart { services: services.clone(), no_dependents: true });
+        requests.push(restart(&services, Manner::Graceful, true));
         requests.push(Request::Stop { services, manner: Manner::Graceful, no_dependents: true });
     }
     requests
+}
+
+fn restart(services: &[ServiceId], manner: Manner, no_dependents: bool) -> Request {
+    Request::Restart { services: services.to_vec(), manner, no_dependents }
 }
 
 /// What the processes of an invocation can give news of.
@@ -247,6 +257,9 @@ fn news(execution: &Execution, spec: &ServiceSpec, now: Moment) -> Vec<Report> {
                     news.push(Report::Notified(answer));
                 }
             }
+            if execution.search == Search::Found {
+                news.push(Report::MainUnknown);
+            }
             if spec.watchdog.is_some() {
                 let alive = Some(WatchdogMessage::Alive);
                 news.push(Report::Notified(Notification { watchdog: alive, ..said_nothing() }));
@@ -254,17 +267,34 @@ fn news(execution: &Execution, spec: &ServiceSpec, now: Moment) -> Vec<Report> {
                 news.push(said(|message| message.restart_reset = true));
             }
         }
-        Main::Gone { others: true } => news.push(Report::Emptied),
-        Main::Gone { others: false } => {}
+        Main::Gone { others: true } => {
+            news.push(Report::Emptied);
+            if execution.search == Search::Open {
+                news.push(Report::MainUnknown);
+            }
+            if execution.search == Search::Open || execution.lives_on(spec) {
+                news.push(Report::MainFound);
+            }
+        }
+        Main::Absent { others: true } => news.push(Report::Emptied),
+        Main::Gone { others: false } | Main::Absent { others: false } => {}
     }
     if execution.control {
         for (code, remaining) in [(0, false), (0, true), (1, false), (1, true)] {
             news.push(ended(Process::Control, code, remaining));
         }
         news.push(Report::ControlFailed(error()));
+        if !spec.commands.condition.is_empty() {
+            let exit = Exit::Signal { signal: Signal::ABRT, core: false };
+            news.push(Report::Exited { process: Process::Control, exit, remaining: false });
+        }
     }
-    if execution.probe {
-        news.push(Report::ProbeSucceeded);
+    match execution.probe {
+        Some(Probe::Readiness) => news.push(Report::ProbeSucceeded(Probe::Readiness)),
+        Some(Probe::Liveness) => {
+            news.extend([Report::ProbeSucceeded(Probe::Liveness), Report::ProbeFailed]);
+        }
+        None => {}
     }
     news
 }
@@ -309,11 +339,13 @@ fn answer(world: &Observed, id: ServiceId, obedient: bool) -> Option<Report> {
     match execution.main {
         Main::Ordered => Some(Report::Spawned),
         Main::Alive if stopping && obedient => Some(ended(Process::Main, 0, false)),
-        Main::Gone { others: true } if stopping && obedient => Some(Report::Emptied),
-        Main::Alive | Main::Gone { .. } if execution.control && obedient => {
+        Main::Gone { others: true } | Main::Absent { others: true } if stopping && obedient => {
+            Some(Report::Emptied)
+        }
+        Main::Absent { .. } | Main::Alive | Main::Gone { .. } if execution.control && obedient => {
             Some(ended(Process::Control, 0, false))
         }
-        Main::Alive | Main::Gone { .. } => None,
+        Main::Absent { .. } | Main::Alive | Main::Gone { .. } => None,
     }
 }
 

@@ -1,15 +1,25 @@
 //! What the engine does in which case: each test is one behaviour, told as a story.
 
+#[path = "lifecycle/budget.rs"]
+mod budget;
 #[path = "lifecycle/case.rs"]
 mod case;
+#[path = "lifecycle/commands.rs"]
+mod commands;
 #[path = "lifecycle/dependency.rs"]
 mod dependency;
 #[path = "lifecycle/explain.rs"]
 mod explain;
+#[path = "lifecycle/forking.rs"]
+mod forking;
+#[path = "lifecycle/health.rs"]
+mod health;
 #[path = "lifecycle/operation.rs"]
 mod operation;
 #[path = "lifecycle/overlap.rs"]
 mod overlap;
+#[path = "lifecycle/relation.rs"]
+mod relation;
 #[path = "lifecycle/reload.rs"]
 mod reload;
 #[path = "lifecycle/restart.rs"]

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use supervisor_engine::{
-    ActionKind, Dependency, DependencyKind, Engine, Exit, Kind, Manner, Moment, Process, Report,
-    Request, ServiceId, ServiceSpec,
+    Action, ActionKind, Dependency, DependencyKind, Engine, Exit, Kind, Manner, Moment, Process,
+    Report, Request, ServiceId, ServiceSpec, Until,
 };
 
 const COUNT: u32 = 10_000;
@@ -41,19 +41,37 @@ fn boots_and_shuts_down(name: &str, requires: impl Fn(u32) -> Vec<u32>) {
     let booted = begin.elapsed();
     assert!(engine.services().all(|(_, service)| service.state().is_up()));
 
+    let mut with_limit = engine.clone();
     let begin = std::time::Instant::now();
     engine.request(Request::Shutdown { within: None, manner: Manner::Graceful }, now);
     carry_out(&mut engine, now);
     let down = begin.elapsed();
     assert!(engine.is_down());
-    println!("{name}: {COUNT} services up in {booted:?}, down in {down:?}");
+
+    // What is stopping already when the time gets shorter has to be looked at too.
+    let begin = std::time::Instant::now();
+    let mut actions = VecDeque::new();
+    for within in [60, 30].map(Duration::from_secs) {
+        let within = Some(within);
+        with_limit.request(Request::Shutdown { within, manner: Manner::Graceful }, now);
+        actions.extend(std::iter::from_fn(|| with_limit.poll_action()));
+    }
+    carry_out_from(&mut with_limit, actions, now);
+    let limited = begin.elapsed();
+    assert!(with_limit.is_down());
+    println!(
+        "{name}: {COUNT} services up in {booted:?}, down in {down:?}, within a limit in {limited:?}"
+    );
 }
 
 fn specs(requires: impl Fn(u32) -> Vec<u32>) -> Vec<ServiceSpec> {
     let specs = (0..COUNT).map(|id| {
         let mut spec = ServiceSpec::new(format!("service-{id}"), Kind::Simple);
-        let dependency =
-            |on| Dependency { kind: DependencyKind::Requires, on: ServiceId(on), ordered: true };
+        let dependency = |on| Dependency {
+            kind: DependencyKind::Requires,
+            on: ServiceId(on),
+            until: Some(Until::Ready),
+        };
         spec.dependencies = requires(id).into_iter().map(dependency).collect();
         spec
     });
@@ -62,22 +80,27 @@ fn specs(requires: impl Fn(u32) -> Vec<u32>) -> Vec<ServiceSpec> {
 
 /// Lets every process do at once what it is told.
 fn carry_out(engine: &mut Engine, now: Moment) {
-    let mut actions = VecDeque::new();
+    carry_out_from(engine, VecDeque::new(), now);
+}
+
+/// As `carry_out`, with what it was told before.
+fn carry_out_from(engine: &mut Engine, mut actions: VecDeque<Action>, now: Moment) {
     loop {
         actions.extend(std::iter::from_fn(|| engine.poll_action()));
         while engine.poll_transition().is_some() {}
         while engine.poll_ended().is_some() {}
         let Some(action) = actions.pop_front() else { return };
         let report = match action.what {
-            ActionKind::Spawn => Report::Spawned,
+            ActionKind::Spawn(_) => Report::Spawned,
             ActionKind::Signal { signal, .. } => Report::Exited {
                 process: Process::Main,
                 exit: Exit::Signal { signal, core: false },
                 remaining: false,
             },
             ActionKind::Run(_)
-            | ActionKind::StartProbe
-            | ActionKind::StopProbe
+            | ActionKind::FindMain
+            | ActionKind::StartProbe(_)
+            | ActionKind::StopProbe(_)
             | ActionKind::Release => continue,
         };
         engine.report(action.invocation, report, now);

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Invocation, KILL_PATIENCE, Manner, ModeId, Moment, Report, Request, Service, ServiceId, Signal,
+    Invocation, KILL_PATIENCE, Manner, ModeId, Moment, Probe, Report, Request, Service, ServiceId,
+    Signal,
 };
 
 use dice::Dice;
@@ -259,7 +260,7 @@ impl History {
             0 => Report::Spawned,
             1 => Report::Emptied,
             2 => Report::SpawnFailed(world::error()),
-            _ => Report::ProbeSucceeded,
+            _ => Report::ProbeSucceeded(Probe::Readiness),
         };
         self.observed.late_report(old, report)
     }
@@ -287,7 +288,7 @@ impl History {
             0 => Request::Boot,
             1..6 => Request::Start(services),
             6..10 => Request::Stop { services, manner: manner(dice), no_dependents },
-            10..14 => Request::Restart { services, no_dependents },
+            10..14 => Request::Restart { services, manner: manner(dice), no_dependents },
             14..16 => Request::Reload(services),
             16 => Request::Signal { services, signal: Signal::USR1 },
             17 => Request::Signal { services, signal: Signal::KILL },

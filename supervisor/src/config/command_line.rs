@@ -12,7 +12,7 @@ use super::load::LoadOptions;
 use super::output;
 use super::sections::Sections;
 use super::service::Workshop;
-use super::{Context, FdStoreConfig, NotifyAccess, ServiceConfig, Sink};
+use super::{Context, FdStoreConfig, ListedCommands, NotifyAccess, ServiceConfig, Sink};
 
 const NAME: &str = "main";
 
@@ -53,6 +53,8 @@ pub(super) fn service(
         instance: None,
         place: "the command line".to_owned(),
         command: Some(command.to_vec()),
+        further_commands: Vec::new(),
+        listed_commands: ListedCommands::default(),
         stop_commands: Vec::new(),
         reload_command: None,
         context: Context {
@@ -63,6 +65,8 @@ pub(super) fn service(
             ..Context::default()
         },
         readiness: None,
+        liveness: None,
+        pid_file: None,
         notify_access: NotifyAccess::None,
         fd_store: FdStoreConfig::default(),
         log: output::to_streams(Sink::Inherit, Some(Sink::Inherit)),

@@ -1,7 +1,5 @@
 //! The keys that are part of the spec but have no effect yet, and what people call keys elsewhere.
 
-use std::time::Duration;
-
 use super::decode::Decoder;
 use super::fault::Draft;
 use super::reader;
@@ -14,8 +12,6 @@ use crate::suggest;
 pub(super) enum Later {
     /// Off is this.
     Bool(bool),
-    /// Off is this; `None` is infinity.
-    Duration(Option<Duration>),
     /// There is no off.
     SomeDuration,
     /// Off is this, if there is one.
@@ -26,8 +22,6 @@ pub(super) enum Later {
     Text,
     /// A list of strings; off is the empty one.
     Strings,
-    /// A list of commands; off is the empty one.
-    Commands,
     /// A table with these keys; off is the empty one.
     Table(&'static [&'static str]),
     /// Any value; off is the empty list.
@@ -50,7 +44,6 @@ pub(super) const CONTROL: &[(&str, Later)] = &[
 
 /// `[service.NAME]`, but for the dependencies.
 pub(super) const SERVICE: &[(&str, Later)] = &[
-    ("pid-file", Later::Text),
     (
         "cgroup",
         Later::Table(&[
@@ -63,27 +56,6 @@ pub(super) const SERVICE: &[(&str, Later)] = &[
             "optional",
         ]),
     ),
-    ("pre-start", Later::Commands),
-    ("post-start", Later::Commands),
-    ("post-stop", Later::Commands),
-    ("condition", Later::Commands),
-    (
-        "liveness-probe",
-        Later::Table(&[
-            "exec",
-            "tcp",
-            "http",
-            "unix",
-            "status",
-            "headers",
-            "initial-delay",
-            "period",
-            "timeout",
-            "successes",
-            "failures",
-        ]),
-    ),
-    ("drain", Later::Duration(Some(Duration::ZERO))),
     ("watch", Later::Table(&["paths", "action", "debounce"])),
     ("schedule", Later::Text),
     ("timezone", Later::Text),
@@ -93,13 +65,7 @@ pub(super) const SERVICE: &[(&str, Later)] = &[
 ];
 
 /// Relations of `[service.NAME]` to others, which cannot be defaults.
-pub(super) const RELATIONS: &[(&str, Later)] = &[
-    ("conflicts", Later::Strings),
-    ("upholds", Later::Strings),
-    ("on-failure", Later::Strings),
-    ("on-success", Later::Strings),
-    ("sockets", Later::Strings),
-];
+pub(super) const RELATIONS: &[(&str, Later)] = &[("sockets", Later::Strings)];
 
 /// `log = { … }`.
 pub(super) const LOG: &[(&str, Later)] = &[
@@ -117,6 +83,8 @@ pub(super) const SOCKET: &[&str] =
 /// The keys of a service that say something about its process.
 pub(super) const NEEDS_COMMAND: &[&str] = &[
     "type",
+    "pid-file",
+    "exit-type",
     "user",
     "group",
     "supplementary-groups",
@@ -135,8 +103,14 @@ pub(super) const NEEDS_COMMAND: &[&str] = &[
     "ambient-capabilities",
     "stdin",
     "readiness-probe",
+    "liveness-probe",
     "settle-time",
     "runtime-max",
+    "condition",
+    "pre-start",
+    "post-start",
+    "post-stop",
+    "drain",
     "watchdog",
     "notify-access",
     "fd-store-max",
@@ -194,7 +168,6 @@ impl Later {
     pub(super) fn is_off(self, decoder: &Decoder<'_>, node: &Node) -> Option<bool> {
         match self {
             Self::Bool(off) => decoder.boolean(node).map(|value| value == off),
-            Self::Duration(off) => decoder.duration(node).map(|value| value == off),
             Self::SomeDuration => decoder.duration(node).map(|_| false),
             Self::Integer(off) => {
                 decoder.integer(node, i64::MIN..=i64::MAX).map(|value| Some(value) == off)
@@ -205,11 +178,6 @@ impl Later {
             }
             Self::Text => decoder.string(node).map(|_| false),
             Self::Strings => decoder.strings(node).map(|value| value.is_empty()),
-            Self::Commands => {
-                let commands = decoder.list(node)?;
-                let all: Vec<_> = commands.iter().map(|item| decoder.command(item)).collect();
-                all.iter().all(Option::is_some).then_some(commands.is_empty())
-            }
             Self::Table(known) => check_table(decoder, node, known),
             Self::Any => Some(matches!(&node.value, Value::Array(items) if items.is_empty())),
         }

@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use supervisor_engine::{Dependency, Graph, Hop, ServiceId, ServiceSpec};
+use supervisor_engine::{Dependency, DependencyKind, Graph, Hop, ServiceId, ServiceSpec};
 
 use super::decode::Decoder;
 use super::dependency;
-use super::fault::Draft;
+use super::fault::{Draft, Faults};
 use super::reader::Reader;
 use super::sections::Sections;
 use super::service::Built;
@@ -76,8 +76,10 @@ pub(super) fn resolve(
                     let spec = &other.spec;
                     dependency::check_until(relation, spec.kind, &spec.name, decoder.faults);
                 }
-                let (kind, ordered) = (relation.kind, relation.ordered);
-                dependencies.push(Dependency { kind, on, ordered });
+                let id = ServiceId(u32::try_from(index).unwrap_or(u32::MAX));
+                dependency::check_itself(relation, id, on, decoder.faults);
+                let (kind, until) = (relation.kind, relation.until);
+                dependencies.push(Dependency { kind, on, until });
                 own_places.push(relation.place);
             }
         }
@@ -91,9 +93,12 @@ pub(super) fn resolve(
         config.spec.reload_propagates_to = found.collect();
     }
     let specs: Vec<ServiceSpec> = configs.iter().map(|config| config.spec.clone()).collect();
-    if let Err(cycles) = Graph::new(&specs) {
-        for cycle in cycles {
-            decoder.faults.add(describe(&cycle, &specs, &places));
+    match Graph::new(&specs) {
+        Ok(graph) => refuse_rivals_in_need(&graph, &specs, &places, decoder.faults),
+        Err(cycles) => {
+            for cycle in cycles {
+                decoder.faults.add(describe(&cycle, &specs, &places));
+            }
         }
     }
     (configs, groups)
@@ -208,6 +213,35 @@ impl Names<'_> {
 
 fn there_is_none(name: &str) -> String {
     format!("add [service.{name}], or take the name away")
+}
+
+/// Tells a service that conflicts with one that it pulls in, or that pulls it in.
+fn refuse_rivals_in_need(
+    graph: &Graph,
+    specs: &[ServiceSpec],
+    places: &[Vec<Place>],
+    faults: &Faults,
+) {
+    for ((id, spec), places) in (0..).map(ServiceId).zip(specs).zip(places) {
+        for (dependency, place) in spec.dependencies.iter().zip(places) {
+            let on = dependency.on;
+            let Some(other) = specs.get(on.index()).filter(|_| on != id) else { continue };
+            if dependency.kind != DependencyKind::Conflicts {
+                continue;
+            }
+            let (needs, needed) = if graph.pulled_by(&[id]).contains(&on) {
+                (spec, other)
+            } else if graph.pulled_by(&[on]).contains(&id) {
+                (other, spec)
+            } else {
+                continue;
+            };
+            let message = format!("`{}` and `{}` cannot be up together", spec.name, other.name);
+            let what = format!("`{}` needs `{}`", needs.name, needed.name);
+            let fault = Draft::new(*place, message).label(what);
+            faults.add(fault.hint("take the conflict or the dependency away"));
+        }
+    }
 }
 
 /// A cycle as its path, each hop with its place.

@@ -1,4 +1,5 @@
-//! `readiness-probe`: how it is found out that a service is ready.
+//! `readiness-probe` and `liveness-probe`: how it is found out that a service is ready, and that it
+//! still works.
 
 use std::os::fd::RawFd;
 use std::path::Path;
@@ -7,16 +8,19 @@ use std::time::Duration;
 use supervisor_engine::Kind;
 
 use super::decode::Decoder;
-use super::reader::{Reader, not_supported};
+use super::reader::{self, Reader, not_supported};
 use super::tree::{Node, Value};
 use super::value::Bad;
-use super::{LinePattern, ProbeCheck, Readiness, ReadinessProbe};
+use super::{LinePattern, LivenessProbe, ProbeCheck, ProbeConfig, Readiness};
 
 /// What a probe tries.
 const TRIED: [&str; 5] = ["exec", "tcp", "http", "unix", "file"];
 
 /// What a service tells instead.
 const TOLD: [&str; 2] = ["fd", "log"];
+
+/// What can be tried again and again as long as a service is up.
+const WATCHED: [&str; 4] = ["exec", "tcp", "http", "unix"];
 
 /// What may stand beside the former.
 const BESIDE_TRIED: [&str; 6] =
@@ -34,7 +38,7 @@ pub(super) fn read(
     let why = match kind {
         Kind::Notify => Some("a service of type notify says itself when it is ready"),
         Kind::Oneshot => Some("a oneshot is up when it has ended well"),
-        Kind::Simple | Kind::Target => None,
+        Kind::Simple | Kind::Forking | Kind::Target => None,
     };
     if let Some(why) = why {
         reader.decoder.bad::<()>(entry.key, Bad::new(why).hint("remove `readiness-probe`"));
@@ -43,21 +47,51 @@ pub(super) fn read(
     let kinds: Vec<_> = TRIED.into_iter().chain(TOLD).collect();
     probe.exclusive(&kinds, "a probe is one thing");
     // Each is asked for, so that it is known also where another one is taken.
-    let set: Vec<_> = kinds.into_iter().filter(|key| probe.entry(key).is_some()).collect();
-    let read = if set.iter().any(|key| TOLD.contains(key)) {
+    let set: Vec<_> = kinds.iter().filter(|key| probe.entry(key).is_some()).collect();
+    let read = if set.iter().any(|key| TOLD.contains(*key)) {
         told(&probe, captured)
     } else {
-        let check = check(&probe, &entry.node, base);
-        Some(Readiness::Probe(ReadinessProbe {
-            check: check.unwrap_or_else(|| ProbeCheck::File(base.to_owned())),
-            initial_delay: probe.finite("initial-delay").unwrap_or(Duration::ZERO),
-            period: probe.positive("period").unwrap_or(Duration::from_secs(1)),
-            timeout: probe.positive("timeout").unwrap_or(Duration::from_secs(1)),
-            successes: probe.count("successes", 1..=1_000_000).unwrap_or(1),
-        }))
+        let check = check(&probe, &entry.node, base, &kinds);
+        Some(Readiness::Probe(timed(&probe, check, base)))
     };
     probe.finish();
     read
+}
+
+/// Reads what watches a service of this kind while it is up.
+pub(super) fn read_liveness(reader: &Reader<'_>, kind: Kind, base: &Path) -> Option<LivenessProbe> {
+    let entry = reader.entry("liveness-probe")?;
+    if kind == Kind::Oneshot {
+        let bad = Bad::new("a oneshot is up when it has ended, and nothing can be watched then");
+        reader.decoder.bad::<()>(entry.key, bad.hint("remove `liveness-probe`"));
+    }
+    let probe = reader.table("liveness-probe")?;
+    probe.exclusive(&WATCHED, "a probe is one thing");
+    for key in TRIED.into_iter().chain(TOLD).filter(|key| !WATCHED.contains(key)) {
+        if let Some(entry) = probe.entry(key) {
+            let bad =
+                Bad::new(format!("`{key}` shows once that a service is ready, not that it lives"));
+            let hint = format!("take one of {}", reader::list(&WATCHED));
+            reader.decoder.bad::<()>(entry.key, bad.hint(hint));
+            return None;
+        }
+    }
+    let check = check(&probe, &entry.node, base, &WATCHED);
+    let timed = timed(&probe, check, base);
+    let failures = probe.count("failures", 1..=1_000_000).unwrap_or(3);
+    probe.finish();
+    Some(LivenessProbe { probe: timed, failures })
+}
+
+/// When it is tried. What was wrong and is told is replaced by something.
+fn timed(probe: &Reader<'_>, check: Option<ProbeCheck>, base: &Path) -> ProbeConfig {
+    ProbeConfig {
+        check: check.unwrap_or_else(|| ProbeCheck::File(base.to_owned())),
+        initial_delay: probe.finite("initial-delay").unwrap_or(Duration::ZERO),
+        period: probe.positive("period").unwrap_or(Duration::from_secs(1)),
+        timeout: probe.positive("timeout").unwrap_or(Duration::from_secs(1)),
+        successes: probe.count("successes", 1..=1_000_000).unwrap_or(1),
+    }
 }
 
 /// What the service tells by itself; `None` if that is wrong, and told, or if it is to be tried.
@@ -87,8 +121,8 @@ fn told(probe: &Reader<'_>, captured: bool) -> Option<Readiness> {
     Some(Readiness::Line(pattern))
 }
 
-/// What is tried; `None` if that is wrong, and told.
-fn check(probe: &Reader<'_>, node: &Node, base: &Path) -> Option<ProbeCheck> {
+/// What is tried; `None` if that is wrong, and told. `kinds` are the keys that say it.
+fn check(probe: &Reader<'_>, node: &Node, base: &Path, kinds: &[&str]) -> Option<ProbeCheck> {
     let decoder = &probe.decoder;
     let entries = TRIED.map(|key| (key, probe.entry(key)));
     let is_http = entries.iter().any(|(key, entry)| *key == "http" && entry.is_some());
@@ -105,8 +139,9 @@ fn check(probe: &Reader<'_>, node: &Node, base: &Path) -> Option<ProbeCheck> {
     }
     let Some((key, entry)) = entries.into_iter().find_map(|(key, entry)| Some((key, entry?)))
     else {
-        let bad =
-            Bad::new("a probe needs one of `exec`, `tcp`, `http`, `unix`, `file`, `fd` and `log`");
+        let (last, first) = kinds.split_last()?;
+        let first: Vec<String> = first.iter().map(|key| format!("`{key}`")).collect();
+        let bad = Bad::new(format!("a probe needs one of {} and `{last}`", first.join(", ")));
         return decoder.bad(node.place, bad.hint(r#"write { tcp = "127.0.0.1:8080" }"#));
     };
     let value = &entry.node;

@@ -6,8 +6,13 @@ use super::fault::Draft;
 use super::reader::Reader;
 use super::value::Bad;
 
-/// `defaults` are those of the service's type.
-pub(super) fn read(reader: &Reader<'_>, kind: Kind, defaults: RestartSpec) -> RestartSpec {
+/// `defaults` are those of the service's type; `pid_file`: it writes one.
+pub(super) fn read(
+    reader: &Reader<'_>,
+    kind: Kind,
+    pid_file: bool,
+    defaults: RestartSpec,
+) -> RestartSpec {
     let policies = [
         ("no", RestartPolicy::No),
         ("always", RestartPolicy::Always),
@@ -44,32 +49,35 @@ pub(super) fn read(reader: &Reader<'_>, kind: Kind, defaults: RestartSpec) -> Re
         success_exit: reader.exits("success-exit").unwrap_or(defaults.success_exit),
         prevent_exit: reader.exits("restart-prevent-exit").unwrap_or(defaults.prevent_exit),
         force_exit: reader.exits("restart-force-exit").unwrap_or(defaults.force_exit),
-        mode: mode(reader, kind).unwrap_or(defaults.mode),
+        mode: mode(reader, kind, pid_file).unwrap_or(defaults.mode),
     }
 }
 
-/// Only what runs on can have two processes at a time.
-fn mode(reader: &Reader<'_>, kind: Kind) -> Option<RestartMode> {
+/// Whether a service can have two processes at a time is for its type to say, and its pid file.
+fn mode(reader: &Reader<'_>, kind: Kind, pid_file: bool) -> Option<RestartMode> {
     let modes = [
-        ("normal", Some(RestartMode::Normal)),
-        ("direct", None),
-        ("overlap", Some(RestartMode::Overlap)),
+        ("normal", RestartMode::Normal),
+        ("direct", RestartMode::Direct),
+        ("overlap", RestartMode::Overlap),
     ];
-    let mode = reader.choice_so_far("restart-mode", &modes)?;
-    let runs_on = match kind {
-        Kind::Simple | Kind::Notify => true,
-        Kind::Oneshot | Kind::Target => false,
+    let mode = reader.choice("restart-mode", &modes)?;
+    let bad = match kind {
+        Kind::Simple | Kind::Notify | Kind::Forking => {
+            pid_file.then_some("two processes cannot have the same pid file")
+        }
+        Kind::Oneshot => {
+            Some("a oneshot is done when its process ends: no other one takes its place")
+        }
+        // That it has no `command` is told elsewhere.
+        Kind::Target => Some(""),
     };
-    if runs_on || mode != RestartMode::Overlap {
-        return Some(mode);
-    }
-    // A target with it is told elsewhere, and what all services get is not meant for every one.
+    let Some(text) = bad.filter(|_| mode == RestartMode::Overlap) else { return Some(mode) };
+    // What all services get is not meant for every one.
     if let Some(entry) = reader.entry("restart-mode").filter(|entry| !entry.default)
-        && kind == Kind::Oneshot
+        && !text.is_empty()
     {
-        let bad = Bad::new("a oneshot is done when its process ends: no other one takes its place");
         let hint = r#"take it away, or write restart-mode = "normal""#;
-        reader.decoder.bad::<()>(entry.node.place, bad.hint(hint));
+        reader.decoder.bad::<()>(entry.node.place, Bad::new(text).hint(hint));
     }
     None
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use supervisor_engine::{Kind, ReloadHow, ReloadSpec, ServiceSpec, Signal, WatchdogSpec};
 
+use super::commands;
 use super::daemon::Daemon;
 use super::decode::Decoder;
 use super::defaults;
@@ -27,7 +28,7 @@ use super::tree::Table;
 use super::value::Bad;
 use super::{
     Context, FdStoreConfig, FdStorePreserve, Identity, NotifyAccess, Readiness, ServiceConfig,
-    limits, privileges, probe, restart, scheduling, stop,
+    limits, main_process, privileges, probe, restart, scheduling, stop,
 };
 
 /// What all services are made with.
@@ -111,11 +112,10 @@ impl Workshop<'_> {
         reader: &Reader<'_>,
         context: Context,
     ) -> Built {
-        let command = if order.defaults { None } else { reader.command("command") };
+        let main = if order.defaults { commands::Main::default() } else { commands::main(reader) };
         let kind = kind(reader, order, self.incomplete);
         let mut spec = ServiceSpec::new(full_name, kind);
         reader.node("instances");
-        reader.choice_so_far("exit-type", &[("main", Some(())), ("all", None)]);
         if let Some(enabled) = reader.boolean("enabled") {
             spec.enabled = enabled;
         }
@@ -129,9 +129,14 @@ impl Workshop<'_> {
             spec.settle_time = time;
         }
         spec.runtime_max = runtime_max(reader);
+        commands::check_main(reader, kind);
+        spec.commands.main = main.failures;
+        let listed_commands = commands::around(reader, &mut spec.commands);
         let stop = stop::read(reader, self.stop_modes);
         spec.stop = stop.spec;
-        spec.restart = restart::read(reader, kind, spec.restart);
+        spec.exit_type = main_process::exit_type(reader, kind, spec.stop.kill_mode);
+        let pid_file = main_process::pid_file(reader, kind, &context.working_directory);
+        spec.restart = restart::read(reader, kind, pid_file.is_some(), spec.restart);
         spec.watchdog = watchdog(reader, stop.timeout);
         let reload_command = reader.command("reload-command");
         spec.reload = reload(reader, reload_command.is_some(), spec.start_timeout);
@@ -141,6 +146,8 @@ impl Workshop<'_> {
             output::read(reader, &spec.name, order.place, &self.daemon.config.log_dir);
         let readiness = probe::read(reader, kind, &context.working_directory, log.is_captured());
         spec.probed = readiness.is_some();
+        let liveness = probe::read_liveness(reader, kind, &context.working_directory);
+        spec.liveness = liveness.is_some();
         keep_apart(reader, readiness.as_ref(), fd_store);
         let actions = [("none", false), ("shutdown", true)];
         let relations = if order.defaults { Vec::new() } else { dependency::read(reader) };
@@ -151,11 +158,15 @@ impl Workshop<'_> {
             description: description(reader).unwrap_or_default(),
             instance: order.instance.map(str::to_owned),
             place: self.place(order.place),
-            command,
+            command: main.first,
+            further_commands: main.further,
+            listed_commands,
             stop_commands: stop.commands,
             reload_command,
             context,
             readiness,
+            liveness,
+            pid_file,
             notify_access,
             fd_store,
             log,
@@ -288,13 +299,13 @@ const NOTIFY_RELOAD: &str = "notify-reload";
 /// meant to be a target.
 fn kind(reader: &Reader<'_>, order: &Order<'_>, incomplete: bool) -> Kind {
     let kinds = [
-        ("simple", Some(Kind::Simple)),
-        ("notify", Some(Kind::Notify)),
-        (NOTIFY_RELOAD, Some(Kind::Notify)),
-        ("oneshot", Some(Kind::Oneshot)),
-        ("forking", None),
+        ("simple", Kind::Simple),
+        ("notify", Kind::Notify),
+        (NOTIFY_RELOAD, Kind::Notify),
+        ("forking", Kind::Forking),
+        ("oneshot", Kind::Oneshot),
     ];
-    let kind = reader.choice_so_far("type", &kinds).unwrap_or(Kind::Simple);
+    let kind = reader.choice("type", &kinds).unwrap_or(Kind::Simple);
     if order.defaults || order.table.entries.contains_key("command") {
         return kind;
     }

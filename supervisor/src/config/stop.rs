@@ -76,7 +76,9 @@ pub(super) fn read(reader: &Reader<'_>, names: &ModeNames) -> Stop {
         }
     }
     let kill_mode = reader.choice("kill-mode", &kill_modes).unwrap_or(KillMode::Group);
+    let drain = reader.finite("drain").unwrap_or_default();
     let spec = StopSpec {
+        drain,
         steps,
         modes,
         send_sigkill,

@@ -210,8 +210,8 @@ async fn a_command_is_not_for_here() {
     assert!(matches!(error, ProbeError::Command));
 }
 
-fn timing(initial_delay_ms: u64, period_ms: u64, successes: u32) -> ReadinessProbe {
-    ReadinessProbe {
+fn timing(initial_delay_ms: u64, period_ms: u64, successes: u32) -> ProbeConfig {
+    ProbeConfig {
         check: ProbeCheck::File(PathBuf::from("/unused")),
         initial_delay: Duration::from_millis(initial_delay_ms),
         period: Duration::from_millis(period_ms),
@@ -222,7 +222,7 @@ fn timing(initial_delay_ms: u64, period_ms: u64, successes: u32) -> ReadinessPro
 
 /// Runs `until_ready` on a clock that jumps. Each try takes so many milliseconds and ends so.
 /// Gives when each began and when all was over, in milliseconds.
-async fn schedule(probe: &ReadinessProbe, tries: &[(u64, bool)]) -> (Vec<u128>, u128) {
+async fn schedule(probe: &ProbeConfig, tries: &[(u64, bool)]) -> (Vec<u128>, u128) {
     let epoch = Instant::now();
     let mut begun = Vec::new();
     let mut tries = tries.iter();
@@ -285,7 +285,7 @@ async fn an_endless_period_does_not_panic() {
 async fn both_together_can_be_spawned() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ready");
-    let probe = ReadinessProbe { check: ProbeCheck::File(path.clone()), ..timing(0, 10, 2) };
+    let probe = ProbeConfig { check: ProbeCheck::File(path.clone()), ..timing(0, 10, 2) };
     let (failed, mut failures) = tokio::sync::mpsc::unbounded_channel();
     let ready = tokio::spawn(async move {
         until_ready(&probe, async || {

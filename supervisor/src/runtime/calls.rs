@@ -103,10 +103,12 @@ impl Runtime {
             state: view::state(state.status()),
             since_ms: wall.at_ms(service.since()),
             pid: unit.main_pid().map(nix::unistd::Pid::as_raw),
+            processes: self.processes_without_main(service.unit()),
             started_ms: view::started(service).map(|at| wall.at_ms(at)),
             invocation: state.invocation().or(last_invocation).map(|invocation| invocation.0),
             status: unit.status.as_deref().map(str::to_owned),
             ready: state.is_up() && !self.engine.is_shutting_down(),
+            health: state.health().map(view::health),
             restarts: service.restarts(),
             exit: service.last_exit().and_then(|(exit, _)| view::exit(exit)),
             exited_ms: service.last_exit().map(|(_, at)| wall.at_ms(at)),
@@ -176,10 +178,11 @@ impl Runtime {
                 manner: self.manner(request.mode.as_deref())?,
                 no_dependents,
             },
-            api::Verb::Restart => {
-                self.refuse_manner(request)?;
-                Request::Restart { services, no_dependents }
-            }
+            api::Verb::Restart => Request::Restart {
+                services,
+                manner: self.manner(request.mode.as_deref())?,
+                no_dependents,
+            },
             api::Verb::Reload => Request::Reload(services),
             api::Verb::Signal => Request::Signal { services, signal: signal(request)? },
             api::Verb::Reset => Request::Reset(services),
@@ -199,17 +202,19 @@ impl Runtime {
 
     fn plan(&self, request: &api::OperationRequest) -> Result<api::Plan, ErrorBody> {
         let services = self.targets(request)?;
-        self.refuse_manner(request)?;
+        let (manner, no_dependents) =
+            (self.manner(request.mode.as_deref())?, request.no_dependents);
         let plan = match request.verb {
             api::Verb::Start => self.engine.plan_start(&services),
-            api::Verb::Stop => self.engine.plan_stop(&services, request.no_dependents),
-            api::Verb::Restart => self.engine.plan_restart(&services, request.no_dependents),
+            api::Verb::Stop => self.engine.plan_stop(&services, manner, no_dependents),
+            api::Verb::Restart => self.engine.plan_restart(&services, manner, no_dependents),
             api::Verb::Reload | api::Verb::Signal | api::Verb::Reset => {
                 let message = format!("{} has no plan", request.verb.as_str());
                 return Err(error(ErrorCode::Invalid, message));
             }
         };
-        Ok(view::plan(&self.engine, request.verb, &plan))
+        let timeout = self.config.daemon.shutdown_timeout;
+        Ok(view::plan(&self.engine, request.verb, &plan, timeout))
     }
 
     fn targets(&self, request: &api::OperationRequest) -> Result<Vec<ServiceId>, ErrorBody> {
@@ -279,17 +284,6 @@ impl Runtime {
                 })
             }
         }
-    }
-
-    /// Where a mode other than the default has no effect yet.
-    fn refuse_manner(&self, request: &api::OperationRequest) -> Result<(), ErrorBody> {
-        let mode = request.mode.as_deref();
-        if self.manner(mode)? == Manner::Graceful {
-            return Ok(());
-        }
-        let mode = mode.unwrap_or_default();
-        let message = format!("mode \"{mode}\" is not supported yet but for stop and shutdown");
-        Err(error(ErrorCode::Invalid, message))
     }
 
     fn answer_logs(&self, query: Query, follow: bool, reply: crate::control::Reply<LogStream>) {

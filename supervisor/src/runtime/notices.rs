@@ -9,8 +9,6 @@ use supervisor_api::EventKind;
 use supervisor_engine::{Report, ServiceId};
 
 use super::Runtime;
-use super::poller::Source;
-use super::reaper::{Owner, Role};
 use super::unit::Process;
 use crate::config::NotifyAccess;
 use crate::notify::{Buffer, Datagram, Fds, Message, Notice, Received, Sender, authorised};
@@ -179,8 +177,18 @@ impl Runtime {
         if self.unit(id).main_pid() == Some(pid) {
             return;
         }
-        match self.adopt_main(id, pid, proof) {
-            Ok(true) => tracing::info!(service = %self.name(id), %pid, "new main process"),
+        // With main gone the end of the service has begun, and nothing can be it any more, unless the
+        // service goes on without.
+        let goes_on = self.unit(id).main_pid().is_some() || self.is_survived(id);
+        if self.is_forking(id) {
+            return self.note_heir(id, pid);
+        }
+        let adopted = if goes_on { self.adopt_main(id, pid, proof) } else { Ok(false) };
+        match adopted {
+            Ok(true) => {
+                tracing::info!(service = %self.name(id), %pid, "new main process");
+                self.on_main_named(id);
+            }
             Ok(false) => {
                 tracing::warn!(service = %self.name(id), %pid, "MAINPID is not a process of it");
             }
@@ -188,33 +196,25 @@ impl Runtime {
         }
     }
 
-    fn adopt_main(&mut self, id: ServiceId, pid: Pid, proof: Proof<'_>) -> io::Result<bool> {
+    pub(crate) fn adopt_main(
+        &mut self,
+        id: ServiceId,
+        pid: Pid,
+        proof: Proof<'_>,
+    ) -> io::Result<bool> {
         let Some(member) = self.member(id, pid)? else { return Ok(false) };
         let Some(pidfd) = process::open(pid)? else { return Ok(false) };
         if !member.is_same()? || !proof.holds(pid, &pidfd)? {
             return Ok(false);
         }
-        let process = Process { pid, pidfd };
-        // It may not be a child of ours: then nothing else would tell of its end.
-        self.poller.add(&process.pidfd, Source::Main(id))?;
-        if let Some(old) = self.unit_mut(id).execution.as_mut().and_then(|e| e.main.take()) {
-            // From now on an orphan among others: reaped when it ends, part of the service till then.
-            self.unwatch_process(&old);
-        }
-        self.pids.insert(pid, Owner { service: id, role: Role::Main });
-        if let Some(execution) = &mut self.unit_mut(id).execution {
-            execution.started.push(pid);
-            execution.main = Some(process);
-        }
+        self.make_main(id, Process { pid, pidfd }, false)?;
         Ok(true)
     }
 
     /// A process of the service that can become its main process.
-    fn member(&self, id: ServiceId, pid: Pid) -> io::Result<Option<Stat>> {
+    pub(crate) fn member(&self, id: ServiceId, pid: Pid) -> io::Result<Option<Stat>> {
         let Some(execution) = &self.unit(id).execution else { return Ok(None) };
-        // With main gone the end of the service has begun, and nothing can be it any more.
-        let is_control = execution.control.as_ref().is_some_and(|control| control.pid == pid);
-        if execution.main.is_none() || is_control {
+        if execution.control.as_ref().is_some_and(|control| control.pid == pid) {
             return Ok(None);
         }
         let (live, tag) = (execution.live(), self.tags.of(id));
@@ -230,7 +230,7 @@ impl Runtime {
 
 /// What tells, besides its pid, which process is meant.
 #[derive(Clone, Copy, Debug)]
-enum Proof<'a> {
+pub(crate) enum Proof<'a> {
     /// Nothing.
     Number,
     /// The inode of its pidfd.

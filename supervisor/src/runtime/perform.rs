@@ -12,6 +12,7 @@ use supervisor_engine::{
 };
 
 use super::Runtime;
+use super::outcome;
 use super::poller::Source;
 use super::unit::{Execution, Process, Sign};
 use crate::clock;
@@ -34,15 +35,16 @@ impl Runtime {
         // Looking for them takes time for every child: once is enough for many signals.
         let mut orphans = None;
         while let Some(action) = self.todo.pop_front() {
-            let spawns = matches!(action.what, ActionKind::Spawn | ActionKind::Run(_));
+            let spawns = matches!(action.what, ActionKind::Spawn(_) | ActionKind::Run(_));
             match action.what {
-                ActionKind::Spawn => self.spawn_main(&action),
+                ActionKind::Spawn(index) => self.spawn_main(&action, index),
                 ActionKind::Run(command) => self.spawn_control(&action, command),
                 ActionKind::Signal { signal, whom } => {
                     self.send(action.service, signal, whom, &mut orphans);
                 }
-                ActionKind::StartProbe => self.start_probe(&action),
-                ActionKind::StopProbe => self.stop_probe(action.service),
+                ActionKind::FindMain => self.find_main(&action),
+                ActionKind::StartProbe(probe) => self.start_probe(&action, probe),
+                ActionKind::StopProbe(_) => self.stop_probe(action.service),
                 ActionKind::Release => self.release(&action),
             }
             if spawns && clock::now() - began > SPAWNING_PER_TURN {
@@ -51,18 +53,24 @@ impl Runtime {
         }
     }
 
-    fn spawn_main(&mut self, action: &Action) {
+    fn spawn_main(&mut self, action: &Action, index: usize) {
         let Action { service, invocation, .. } = *action;
-        match self.try_spawn_main(service, invocation) {
+        match self.try_spawn_main(service, invocation, index) {
             Ok(()) => self.report(invocation, Report::Spawned),
             Err(error) => self.report(invocation, Report::SpawnFailed(error)),
         }
     }
 
-    fn try_spawn_main(&mut self, id: ServiceId, invocation: Invocation) -> Result<(), SpawnError> {
+    fn try_spawn_main(
+        &mut self,
+        id: ServiceId,
+        invocation: Invocation,
+        index: usize,
+    ) -> Result<(), SpawnError> {
         self.descriptors
             .admit_start(&self.poller)
             .map_err(|error| os_error("file descriptors", &error))?;
+        self.remove_pid_file(id);
         let (sign, told_by) = self.open_sign(id)?;
         self.open_outputs(id)?;
         let access = self.config(id).notify_access;
@@ -71,6 +79,7 @@ impl Runtime {
         }
         let mut environment = vec![("INVOCATION_ID", self.invocation_id(invocation))];
         environment.extend(self.notify_variables(id, access != NotifyAccess::None));
+        environment.extend(self.monitor_variables(id));
         let mut own_pid = Vec::new();
         if let Some(watchdog) = self.config(id).spec.watchdog {
             own_pid.push("WATCHDOG_PID");
@@ -86,7 +95,7 @@ impl Runtime {
             own_pid.push("LISTEN_PID");
         }
         let config = &self.config.services[id.service().index()];
-        let (Some(argv), Some(outputs)) = (&config.command, &unit.outputs) else {
+        let (Some(argv), Some(outputs)) = (config.main_command(index), &unit.outputs) else {
             return Err(spawn_error("command", 0, "it has no command"));
         };
         let stdin = match &self.own_stdin {
@@ -108,44 +117,52 @@ impl Runtime {
         })?;
         let process = Process { pid: child.pid, pidfd: child.pidfd };
         self.watch_process(&process, Source::Main(id));
-        let mut execution = Execution::new(invocation);
+        let execution = self.execution(id, invocation);
         execution.sign = sign;
         execution.started.push(process.pid);
         execution.main = Some(process);
-        let unit = self.unit_mut(id);
-        unit.execution = Some(execution);
-        unit.status = None;
-        unit.said = Said::default();
         Ok(())
     }
 
     fn spawn_control(&mut self, action: &Action, command: ControlCommand) {
         let Action { service, invocation, .. } = *action;
-        let config = self.config(service);
-        let argv = match command {
-            ControlCommand::Stop(index) => config.stop_commands.get(index),
-            ControlCommand::Reload => config.reload_command.as_ref(),
-        };
-        let argv = argv.cloned().unwrap_or_default();
+        let argv = self.config(service).control_command(command).cloned().unwrap_or_default();
         let access = self.notify_access(service);
+        let offered = access >= NotifyAccess::Exec;
         let mut environment = vec![("INVOCATION_ID", self.invocation_id(invocation))];
         if let Some(main) = self.unit(service).main_pid() {
             environment.push(("MAINPID", main.to_string()));
         }
-        environment.extend(self.notify_variables(service, access >= NotifyAccess::Exec));
-        tracing::debug!(service = %self.name(service), ?argv, "control command");
-        match self.spawn_helper(service, &argv, &environment, self.session) {
+        let holder = self.engine.live(invocation).unwrap_or(service);
+        environment.extend(outcome::variables(self.engine.service(holder)));
+        if matches!(command, ControlCommand::Condition(_) | ControlCommand::PreStart(_)) {
+            environment.extend(self.monitor_variables(service));
+        }
+        let socket = if offered { self.open_notify_socket(service) } else { Ok(()) };
+        environment.extend(self.notify_variables(service, offered));
+        tracing::debug!(service = %self.name(service), %command, ?argv, "control command");
+        let session = self.session;
+        match socket.and_then(|()| self.spawn_helper(service, &argv, &environment, session)) {
             Ok(process) => {
                 self.watch_process(&process, Source::Control(service));
-                let execution = self
-                    .unit_mut(service)
-                    .execution
-                    .get_or_insert_with(|| Execution::new(invocation));
+                let execution = self.execution(service, invocation);
                 execution.started.push(process.pid);
                 execution.control = Some(process);
             }
             Err(error) => self.report(invocation, Report::ControlFailed(error)),
         }
+    }
+
+    /// The processes of this invocation, which may begin with this one. What its service said in the
+    /// one before does not count any more.
+    fn execution(&mut self, id: ServiceId, invocation: Invocation) -> &mut Execution {
+        let unit = self.unit_mut(id);
+        if unit.execution.as_ref().is_none_or(|live| live.invocation != invocation) {
+            unit.execution = None;
+            unit.status = None;
+            unit.said = Said::default();
+        }
+        unit.execution.get_or_insert_with(|| Execution::new(invocation))
     }
 
     /// Starts a process that works for a service, in the service's context and log.
@@ -248,7 +265,7 @@ impl Runtime {
     }
 
     /// 32 hexadecimal digits that no other invocation has, as `INVOCATION_ID` of `systemd.exec(5)`.
-    fn invocation_id(&self, invocation: Invocation) -> String {
+    pub(crate) fn invocation_id(&self, invocation: Invocation) -> String {
         format!("{}{:016x}", self.boot_id, invocation.0)
     }
 
@@ -290,8 +307,7 @@ impl Runtime {
         };
         // A stopped process can neither end nor answer; but one that somebody signals by hand stays
         // stopped.
-        let of = execution.and_then(|execution| self.engine.live(execution.invocation));
-        let must_act = match self.engine.service(of.unwrap_or(id)).state() {
+        let must_act = match self.holder(id).state() {
             State::Stopping(_) => true,
             State::Reloading(reloading) => {
                 matches!(reloading.phase, ReloadPhase::Signalled { .. })
@@ -359,6 +375,8 @@ impl Runtime {
             for process in execution.main.iter().chain(&execution.control) {
                 self.unwatch_process(process);
             }
+            self.end_search(execution.search);
+            self.remove_pid_file(id);
         }
         // What the old process of a restart leaves is its successor's.
         let ended = self.engine.service(id.service()).unit() == id;

@@ -28,6 +28,8 @@ pub(crate) enum Source {
     Notify(ServiceId),
     /// The hang-up of a stored descriptor.
     Stored(ServiceId),
+    /// That a pid file may have changed which is waited for.
+    PidFile(ServiceId),
 }
 
 impl Source {
@@ -38,6 +40,7 @@ impl Source {
             Self::Probe(id) => (2, id),
             Self::Notify(id) => (3, id),
             Self::Stored(id) => (4, id),
+            Self::PidFile(id) => (5, id),
         };
         kind << 32 | u64::from(id.0)
     }
@@ -49,7 +52,8 @@ impl Source {
             1 => Self::Control(id),
             2 => Self::Probe(id),
             3 => Self::Notify(id),
-            _ => Self::Stored(id),
+            4 => Self::Stored(id),
+            _ => Self::PidFile(id),
         }
     }
 }
@@ -144,10 +148,15 @@ mod tests {
     #[test]
     fn every_source_has_a_token_of_its_own() {
         for id in [ServiceId(0), ServiceId(1), ServiceId(u32::MAX)] {
-            for source in
-                [Source::Main, Source::Control, Source::Probe, Source::Notify, Source::Stored]
-                    .map(|source| source(id))
-            {
+            let sources = [
+                Source::Main,
+                Source::Control,
+                Source::Probe,
+                Source::Notify,
+                Source::Stored,
+                Source::PidFile,
+            ];
+            for source in sources.map(|source| source(id)) {
                 assert_eq!(Source::from_token(source.token()), source);
             }
         }

@@ -1,13 +1,15 @@
-//! Readiness probes: a task each while the service starts; commands are run by the runtime.
+//! Probes: a task each, for readiness while the service starts, then for liveness; commands are run by
+//! the runtime.
 
-use supervisor_engine::{Action, Exit, Invocation, Report, ServiceId, Signal};
+use supervisor_engine::{Action, Exit, Invocation, Probe as Which, Report, ServiceId, Signal};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::Runtime;
 use super::poller::Source;
 use super::unit::{Probe, Process, Sign};
-use crate::config::{ProbeCheck, Readiness, ReadinessProbe};
+use crate::config::{Argv, ProbeCheck, ProbeConfig, Readiness};
 use crate::probe;
 use crate::process::{Roots, Session};
 
@@ -21,12 +23,14 @@ pub(crate) struct ProbeNews {
 
 #[derive(Debug)]
 enum ProbeStep {
-    /// Run the command and answer how it ended.
-    Run(oneshot::Sender<Result<(), String>>),
+    /// Run this command and answer how it ended.
+    Run(Argv, oneshot::Sender<Result<(), String>>),
     /// It took too long.
     Abandon,
     /// The probe has succeeded as often as it should.
-    Succeeded,
+    Succeeded(Which),
+    /// The liveness probe has failed too often.
+    Failed,
 }
 
 /// A probe command that runs.
@@ -51,11 +55,11 @@ impl Reporter {
         let _gone = self.news.send(ProbeNews { service, invocation, what });
     }
 
-    async fn attempt(self, probe: ReadinessProbe) -> Result<(), ()> {
+    async fn attempt(self, probe: ProbeConfig) -> Result<(), ()> {
         let result = match &probe.check {
-            ProbeCheck::Exec(_) => {
+            ProbeCheck::Exec(argv) => {
                 let (reply, answer) = oneshot::channel();
-                self.send(ProbeStep::Run(reply));
+                self.send(ProbeStep::Run(argv.clone(), reply));
                 let Ok(answer) = timeout(probe.timeout, answer).await else {
                     self.send(ProbeStep::Abandon);
                     return Err(());
@@ -70,38 +74,58 @@ impl Reporter {
             }
         };
         result.map_err(|error| {
-            tracing::debug!(service = self.service.0, error, "readiness probe failed");
+            tracing::debug!(service = self.service.0, error, "probe failed");
         })
     }
 }
 
 impl Runtime {
-    pub(crate) fn start_probe(&mut self, action: &Action) {
-        let Some(readiness) = self.config(action.service).readiness.clone() else { return };
-        let execution = self.unit_mut(action.service).execution.as_mut();
-        let sign = execution.and_then(|execution| execution.sign.take());
+    pub(crate) fn start_probe(&mut self, action: &Action, probe: Which) {
         let reporter = Reporter {
             service: action.service,
             invocation: action.invocation,
             news: self.probe_news.clone(),
         };
-        let service = action.service;
+        let task = match probe {
+            Which::Readiness => self.start_readiness_probe(reporter),
+            Which::Liveness => self.start_liveness_probe(reporter),
+        };
+        if let (Some(task), Some(execution)) = (task, &mut self.unit_mut(action.service).execution)
+        {
+            execution.probe = Some(Probe { task, attempt: None });
+        }
+    }
+
+    fn start_readiness_probe(&mut self, reporter: Reporter) -> Option<AbortHandle> {
+        let service = reporter.service;
+        let readiness = self.config(service).readiness.clone()?;
+        let execution = self.unit_mut(service).execution.as_mut();
+        let sign = execution.and_then(|execution| execution.sign.take());
         let task = tokio::spawn(async move {
             match readiness {
                 Readiness::Probe(probe) => {
                     probe::until_ready(&probe, || reporter.clone().attempt(probe.clone())).await;
-                    reporter.send(ProbeStep::Succeeded);
+                    reporter.send(ProbeStep::Succeeded(Which::Readiness));
                 }
                 Readiness::Descriptor(_) | Readiness::Line(_) => {
                     if told(sign, service).await {
-                        reporter.send(ProbeStep::Succeeded);
+                        reporter.send(ProbeStep::Succeeded(Which::Readiness));
                     }
                 }
             }
         });
-        if let Some(execution) = &mut self.unit_mut(action.service).execution {
-            execution.probe = Some(Probe { task: task.abort_handle(), attempt: None });
-        }
+        Some(task.abort_handle())
+    }
+
+    fn start_liveness_probe(&self, reporter: Reporter) -> Option<AbortHandle> {
+        let liveness = self.config(reporter.service).liveness.clone()?;
+        let task = tokio::spawn(async move {
+            let attempt = || reporter.clone().attempt(liveness.probe.clone());
+            let healthy = || reporter.send(ProbeStep::Succeeded(Which::Liveness));
+            probe::until_dead(&liveness, attempt, healthy).await;
+            reporter.send(ProbeStep::Failed);
+        });
+        Some(task.abort_handle())
     }
 
     /// Ends the probe of a service and the command that it runs.
@@ -121,23 +145,29 @@ impl Runtime {
             return;
         }
         match what {
-            ProbeStep::Run(reply) => self.run_attempt(service, reply),
+            ProbeStep::Run(argv, reply) => self.run_attempt(service, &argv, reply),
             ProbeStep::Abandon => self.abandon_attempt(service),
-            ProbeStep::Succeeded => {
+            ProbeStep::Succeeded(probe) => {
+                if probe == Which::Readiness {
+                    self.stop_probe(service);
+                }
+                self.report(invocation, Report::ProbeSucceeded(probe));
+            }
+            ProbeStep::Failed => {
                 self.stop_probe(service);
-                self.report(invocation, Report::ProbeSucceeded);
+                self.report(invocation, Report::ProbeFailed);
             }
         }
     }
 
-    fn run_attempt(&mut self, id: ServiceId, reply: oneshot::Sender<Result<(), String>>) {
+    fn run_attempt(
+        &mut self,
+        id: ServiceId,
+        argv: &Argv,
+        reply: oneshot::Sender<Result<(), String>>,
+    ) {
         self.abandon_attempt(id);
-        let Some(Readiness::Probe(ReadinessProbe { check: ProbeCheck::Exec(argv), .. })) =
-            self.config(id).readiness.clone()
-        else {
-            return;
-        };
-        match self.spawn_helper(id, &argv, &[], Session::Group) {
+        match self.spawn_helper(id, argv, &[], Session::Group) {
             Ok(process) => {
                 self.watch_process(&process, Source::Probe(id));
                 let unit = self.unit_mut(id);

@@ -81,10 +81,12 @@ impl Runtime {
                 .collect();
             let (service, elapsed_ms, steps) = (self.name(id), millis(*took), steps.join(", "));
             let invocation = run.invocation.0;
+            let allotted = run.allotted.filter(|allotted| !allotted.short.is_zero());
+            let short_ms = allotted.map(|allotted| millis(allotted.short));
             if run.killed() {
-                tracing::warn!(service, invocation, elapsed_ms, steps, "killed");
+                tracing::warn!(service, invocation, elapsed_ms, short_ms, steps, "killed");
             } else if phases.len() > 1 {
-                tracing::info!(service, invocation, elapsed_ms, steps, "stopped");
+                tracing::info!(service, invocation, elapsed_ms, short_ms, steps, "stopped");
             } else {
                 // The transition says it all.
                 tracing::debug!(service, invocation, elapsed_ms, steps, "stopped");

@@ -32,7 +32,7 @@ impl Owner {
             Source::Main(id) => (id, Role::Main),
             Source::Control(id) => (id, Role::Control),
             Source::Probe(id) => (id, Role::Probe),
-            Source::Notify(_) | Source::Stored(_) => return None,
+            Source::Notify(_) | Source::Stored(_) | Source::PidFile(_) => return None,
         };
         Some(Self { service, role })
     }
@@ -72,6 +72,11 @@ impl Runtime {
         for source in &happened {
             if let Source::Stored(id) = source {
                 self.on_stored_hung_up(*id);
+            }
+        }
+        for source in &happened {
+            if let Source::PidFile(id) = source {
+                self.look_for_main(*id);
             }
         }
         let mut ended = Vec::new();
@@ -188,6 +193,9 @@ impl Runtime {
 
     fn report_end(&mut self, ended: &Ended, orphans: &io::Result<Vec<Orphan>>) {
         let Ended { service, which, pid, exit } = *ended;
+        if which == Which::Main && self.is_succeeded(service, pid, exit) {
+            return;
+        }
         let Some(execution) = &mut self.unit_mut(service).execution else { return };
         if let (Which::Control, Ok(orphans)) = (which, orphans) {
             execution.forget(pid, orphans);
@@ -215,6 +223,9 @@ impl Runtime {
         } else if killed {
             // Born while the others were being killed.
             log_error("kill", self.kill_all(id));
+        } else {
+            // With one that has ended it may be clearer which one it is.
+            self.look_for_main(id);
         }
     }
 

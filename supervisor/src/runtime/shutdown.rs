@@ -86,7 +86,10 @@ impl Runtime {
         let config = self.config(*id);
         let status = match to {
             Status::Failed if config.on_failure_shutdown => {
-                let ran = !matches!(cause, Cause::Failed(FailReason::Dependency(_)));
+                let ran = !matches!(
+                    cause,
+                    Cause::Failed(FailReason::Dependency(_) | FailReason::Conflict(_))
+                );
                 let last = self.unit(*id).runs.front().filter(|_| ran);
                 Some(exit_status(last).max(1))
             }
@@ -120,6 +123,8 @@ impl Runtime {
         let entry = ReportService {
             service: self.name(id).to_owned(),
             took_ms: millis(took),
+            asked_ms: run.allotted.map(|allotted| millis(allotted.asked)),
+            short_ms: run.allotted.map_or(0, |allotted| millis(allotted.short)),
             killed: run.killed(),
             exit: run.exit.and_then(view::exit),
             phases: view::phases(phases),
@@ -142,7 +147,9 @@ impl Runtime {
             std::mem::take(&mut self.shutdown);
         let took = began.map(|began| clock::now() - began).unwrap_or_default();
         let report = Report { took_ms: millis(took), services };
-        tracing::info!(elapsed_ms = report.took_ms, killed, "all services are down");
+        let short_ms: u64 = report.services.iter().map(|service| service.short_ms).sum();
+        let short_ms = (short_ms > 0).then_some(short_ms);
+        tracing::info!(elapsed_ms = report.took_ms, killed, short_ms, "all services are down");
         for reporter in reporters {
             // Who has gone away does not need it.
             drop(reporter.send(report.clone()));
@@ -231,6 +238,7 @@ mod tests {
             exit,
             ending,
             stop: None,
+            allotted: None,
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::fd_store::FdStore;
+use super::main_pid::Search;
 use super::probes::Attempt;
 use crate::config::NotifyAccess;
 use crate::logs::ServiceOutputs;
@@ -65,6 +66,14 @@ pub(crate) struct Execution {
     /// The processes that were started for it and may have left others behind: each names a session
     /// and a group.
     pub(crate) started: Vec<Pid>,
+    /// The process that it has named by `MAINPID=` while the one that forks it was still there.
+    pub(crate) heir: Option<Pid>,
+    /// The search for its main process, while that goes on.
+    pub(crate) search: Option<Search>,
+    /// What its pid file named last that may not be its main process, which was said.
+    pub(crate) refused_pid: Option<Pid>,
+    /// Whether its main process is a guess.
+    pub(crate) guessed: bool,
     /// `NOTIFYACCESS=` of the service.
     pub(crate) notify_access: Option<NotifyAccess>,
     /// Whether somebody who may not speak for it has been refused.
@@ -82,6 +91,10 @@ impl Execution {
             sign: None,
             probe: None,
             started: Vec::new(),
+            heir: None,
+            search: None,
+            refused_pid: None,
+            guessed: false,
             notify_access: None,
             refused_notice: false,
             killed: false,

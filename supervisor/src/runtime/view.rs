@@ -1,13 +1,17 @@
 //! The engine's state as the API shows it.
 
+use std::time::Duration;
+
 use supervisor_api as api;
 use supervisor_engine::{
-    Aim, Cause, DependencyKind, Ending, Engine, Exit, FailReason, Item, Kind, Operation, Outcome,
-    Overlap, PhaseEnd, Plan, PlanKind, ReloadPhase, Run, Service, ServiceId, ServiceSpec,
-    StartPhase, State, Status, Step, StopCause, StopHow, StopPhase, Verb, Why,
+    Aim, Cause, ControlCommand, DependencyKind, Ending, Engine, Exit, FailReason, Health, Item,
+    Kind, Main, Operation, Outcome, Overlap, PhaseEnd, Plan, PlanKind, ReloadPhase, Run, Service,
+    ServiceId, ServiceSpec, StartPhase, State, Status, Step, StopCause, StopHow, StopPhase, Verb,
+    Why,
 };
 
 use crate::clock::{Wall, millis};
+use crate::longest_stop;
 
 /// The code of the reason why a service has two processes.
 pub(crate) const OVERLAP: &str = "overlap";
@@ -38,6 +42,7 @@ pub(crate) const fn kind(spec: &ServiceSpec) -> &'static str {
         Kind::Target => "target",
         Kind::Simple => "simple",
         Kind::Notify => "notify",
+        Kind::Forking => "forking",
         Kind::Oneshot => "oneshot",
     }
 }
@@ -50,6 +55,10 @@ pub(crate) const fn relation(kind: DependencyKind) -> &'static str {
         DependencyKind::PartOf => "part-of",
         DependencyKind::After => "after",
         DependencyKind::Before => "before",
+        DependencyKind::Conflicts => "conflicts",
+        DependencyKind::Upholds => "upholds",
+        DependencyKind::OnFailure => "on-failure",
+        DependencyKind::OnSuccess => "on-success",
     }
 }
 
@@ -81,6 +90,8 @@ pub(crate) fn started(service: &Service) -> Option<supervisor_engine::Moment> {
 
 pub(crate) fn step(step: Step) -> String {
     match step {
+        Step::Drain => "drain".to_owned(),
+        Step::PostStop(index) => ControlCommand::PostStop(index).to_string(),
         Step::Sequence(_, StopHow::Command(_)) => "command".to_owned(),
         Step::Sequence(_, StopHow::Signal(signal)) | Step::Final(signal) => {
             format!("signal {signal}")
@@ -96,6 +107,8 @@ pub(crate) fn step(step: Step) -> String {
 /// What a step of a stop does, as part of a sentence.
 fn step_sentence(step: Step) -> String {
     match step {
+        Step::Drain => "is left alone until its work is done".to_owned(),
+        Step::PostStop(index) => format!("runs {}", ControlCommand::PostStop(index)),
         Step::Sequence(_, StopHow::Command(_)) => "runs its stop command".to_owned(),
         Step::Sequence(_, StopHow::Signal(signal)) | Step::Abort(signal) => {
             format!("got {signal}, is to end")
@@ -133,6 +146,10 @@ fn stop_cause(engine: &Engine, cause: StopCause) -> String {
         StopCause::BoundTo(id) => format!("bound to {}, which ended", name(engine, id)),
         StopCause::Shutdown => "shutdown".to_owned(),
         StopCause::Reset => "reset".to_owned(),
+        StopCause::Condition => "its condition is not met".to_owned(),
+        StopCause::ConflictsWith(id) => {
+            format!("conflicts with {}, which is to be up", name(engine, id))
+        }
         StopCause::Replaced => "a new process has taken its place".to_owned(),
     }
 }
@@ -142,6 +159,9 @@ fn fail_reason(engine: &Engine, reason: &FailReason) -> String {
         FailReason::Ended(ending) => ending.to_string(),
         FailReason::StartLimit => "started too often in too short a time".to_owned(),
         FailReason::Dependency(id) => format!("requires {}, which is not up", name(engine, *id)),
+        FailReason::Conflict(id) => {
+            format!("conflicts with {}, which is still there after KILL", name(engine, *id))
+        }
     }
 }
 
@@ -149,10 +169,19 @@ pub(crate) fn cause(engine: &Engine, cause: &Cause) -> String {
     match cause {
         Cause::Requested => "to be started".to_owned(),
         Cause::Restart => "restarted by its policy".to_owned(),
+        Cause::TriggeredBy(id) => format!("to be started, because {} ended", name(engine, *id)),
+        Cause::UpheldBy(id) => format!("to be started, {} upholds it", name(engine, *id)),
         Cause::DependenciesUp => "its turn".to_owned(),
         Cause::Spawned => "process started".to_owned(),
         Cause::Ready => "said READY=1".to_owned(),
         Cause::Probed => "its probe succeeded".to_owned(),
+        Cause::Phase(phase) => phase_sentence(*phase),
+        Cause::PostStarted => "its post-start commands are done".to_owned(),
+        Cause::Forked => "forked".to_owned(),
+        Cause::MainFound => "main process found".to_owned(),
+        Cause::MainUnknown => "its main process cannot be told".to_owned(),
+        Cause::MainGone(exit) => format!("goes on without its main process: {exit}"),
+        Cause::Healthy => "its liveness probe succeeded".to_owned(),
         Cause::Settled => "stayed alive for its settle time".to_owned(),
         Cause::Completed(exit) => format!("done: {exit}"),
         Cause::Reload => "reloads".to_owned(),
@@ -170,13 +199,49 @@ pub(crate) fn cause(engine: &Engine, cause: &Cause) -> String {
 
 const fn ending_code(ending: &Ending) -> &'static str {
     match ending {
-        Ending::Exited(_) => "exit",
+        Ending::Exited(_) | Ending::Emptied => "exit",
         Ending::SpawnFailed(_) => "spawn",
         Ending::StartTimeout => "start-timeout",
         Ending::RuntimeMax => "runtime-max",
         Ending::Watchdog => "watchdog",
-        Ending::Protocol => "protocol",
+        Ending::Protocol | Ending::NothingLeft => "protocol",
+        Ending::Unhealthy => "unhealthy",
         Ending::Unsettled(_) => "settle-time",
+        Ending::CommandFailed(..) | Ending::CommandNotStarted(..) => "command",
+        Ending::Unmet { .. } => "condition",
+    }
+}
+
+/// What a start waits for, as part of a sentence.
+fn phase_sentence(phase: StartPhase) -> String {
+    match phase {
+        StartPhase::Condition(index) => format!("runs {}", ControlCommand::Condition(index)),
+        StartPhase::PreStart(index) => format!("runs {}", ControlCommand::PreStart(index)),
+        StartPhase::Exec => "its process is being started".to_owned(),
+        StartPhase::Fork => "waits for the process that forks it to end".to_owned(),
+        StartPhase::MainPid => "waits until its main process can be told".to_owned(),
+        StartPhase::Ready => "waits for READY=1".to_owned(),
+        StartPhase::Probe => "waits for its readiness probe".to_owned(),
+        StartPhase::Completion => "waits for its process to end".to_owned(),
+        StartPhase::PostStart(index) => format!("runs {}", ControlCommand::PostStart(index)),
+        StartPhase::Settle => "has to stay alive for its settle time".to_owned(),
+    }
+}
+
+/// How many commands the list has that this phase is one of.
+fn start_commands(engine: &Engine, id: ServiceId, phase: StartPhase) -> Option<usize> {
+    let commands = &engine.service(id).spec().commands;
+    match phase {
+        StartPhase::Condition(_) => Some(commands.condition.len()),
+        StartPhase::PreStart(_) => Some(commands.pre_start.len()),
+        StartPhase::PostStart(_) => Some(commands.post_start.len()),
+        StartPhase::Exec
+        | StartPhase::Fork
+        | StartPhase::MainPid
+        | StartPhase::Ready
+        | StartPhase::Probe
+        | StartPhase::Completion
+        | StartPhase::Settle => None,
     }
 }
 
@@ -210,6 +275,8 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
                 StopCause::BoundTo(other) => ("bound-to", Some(other)),
                 StopCause::Shutdown => ("shutdown", None),
                 StopCause::Reset => ("reset", None),
+                StopCause::Condition => ("condition", None),
+                StopCause::ConflictsWith(other) => ("conflicts-with", Some(other)),
                 StopCause::Replaced => ("replaced", None),
             };
             let services = about.map(|id| names(&[id])).unwrap_or_default();
@@ -220,18 +287,11 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
             let message = format!("waits for {}", services.join(", "));
             api::Why { services, ..plain("waits-for", message) }
         }
-        Why::Starting(phase) => plain(
-            "starting",
-            match phase {
-                StartPhase::Exec => "its process is being started",
-                StartPhase::Ready => "waits for READY=1",
-                StartPhase::Probe => "waits for its readiness probe",
-                StartPhase::Completion => "waits for its process to end",
-                StartPhase::Settle => "has to stay alive for its settle time",
-            }
-            .to_owned(),
-        ),
-        Why::Up => plain("up", "up".to_owned()),
+        Why::Starting(phase) => {
+            let of = start_commands(engine, id, phase).map(|count| format!(" of {count}"));
+            plain("starting", phase_sentence(phase) + &of.unwrap_or_default())
+        }
+        Why::Up { main, health } => plain("up", up(main, health)),
         Why::Overlap { doing, waits_for } => {
             let services = names(&waits_for);
             let message = overlap(doing, &services, None);
@@ -256,10 +316,17 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
                 Some(ending) => format!("{ending}; {}", step_sentence(step)),
                 None => step_sentence(step),
             };
+            let message = if let Step::PostStop(_) = step {
+                let count = engine.service(id).spec().commands.post_stop.len();
+                format!("{message} of {count}")
+            } else {
+                message
+            };
             plain("stopping", message)
         }
-        Why::Backoff { ending, attempt, .. } => {
-            plain("backoff", format!("{ending}; restart {attempt} in a row is due"))
+        Why::Backoff { reason, attempt, .. } => {
+            let reason = fail_reason(engine, &reason);
+            plain("backoff", format!("{reason}; restart {attempt} in a row is due"))
         }
         Why::Ended => plain("exit", "ended well".to_owned()),
         Why::Failed(reason) => match &reason {
@@ -269,7 +336,33 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
                 services: names(&[*other]),
                 ..plain("dependency", fail_reason(engine, &reason))
             },
+            FailReason::Conflict(other) => api::Why {
+                services: names(&[*other]),
+                ..plain("conflict", fail_reason(engine, &reason))
+            },
         },
+    }
+}
+
+fn up(main: Main, health: Option<Health>) -> String {
+    let health = match health {
+        Some(Health::Unknown) => "up, not yet known to be healthy",
+        Some(Health::Healthy) => "up, healthy",
+        Some(Health::Unhealthy) => "up, unhealthy",
+        None => "up",
+    };
+    match main {
+        Main::Absent | Main::Alive => health.to_owned(),
+        Main::Unknown => format!("{health}; its main process is not known"),
+        Main::Gone(exit) => format!("{health}; its main process is gone: {exit}"),
+    }
+}
+
+pub(crate) const fn health(health: Health) -> api::Health {
+    match health {
+        Health::Unknown => api::Health::Unknown,
+        Health::Healthy => api::Health::Healthy,
+        Health::Unhealthy => api::Health::Unhealthy,
     }
 }
 
@@ -332,6 +425,7 @@ fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResul
     use api::ItemResult as R;
     let (result, message) = match outcome {
         Outcome::Started => (R::Started, String::new()),
+        Outcome::Skipped => (R::Skipped, stop_cause(engine, StopCause::Condition)),
         Outcome::AlreadyUp => (R::AlreadyStarted, String::new()),
         Outcome::Stopped => (R::Stopped, String::new()),
         Outcome::AlreadyDown | Outcome::NotRunning => (R::NotRunning, String::new()),
@@ -346,8 +440,14 @@ fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResul
                 (_, FailReason::Ended(_)) => R::StartFailed,
                 (_, FailReason::StartLimit) => R::StartLimit,
                 (_, FailReason::Dependency(_)) => R::DependencyFailed,
+                (_, FailReason::Conflict(_)) => R::Conflict,
             };
             (result, fail_reason(engine, reason))
+        }
+        Outcome::NoMain => {
+            let result =
+                if matches!(aim, Aim::Reload { .. }) { R::ReloadFailed } else { R::NotRunning };
+            (result, "its main process is gone or not known".to_owned())
         }
         Outcome::CannotReload => {
             (R::ReloadFailed, "it has no reload-command and no reload-signal".to_owned())
@@ -359,11 +459,20 @@ fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResul
         }
         Outcome::Stuck => (R::StopFailed, "still there after KILL".to_owned()),
         Outcome::Superseded => (R::Superseded, "a later request asked for the opposite".to_owned()),
+        Outcome::ConflictsWith(id) => {
+            (R::Conflict, stop_cause(engine, StopCause::ConflictsWith(*id)))
+        }
     };
     (result, message)
 }
 
-pub(crate) fn plan(engine: &Engine, verb: api::Verb, plan: &Plan) -> api::Plan {
+/// `timeout` is the time limit of a shutdown.
+pub(crate) fn plan(
+    engine: &Engine,
+    verb: api::Verb,
+    plan: &Plan,
+    timeout: Option<Duration>,
+) -> api::Plan {
     let stops = |id: ServiceId| {
         let mut steps = plan.waves.iter().flatten();
         steps.any(|step| step.service == id && step.what == PlanKind::Stop)
@@ -380,6 +489,9 @@ pub(crate) fn plan(engine: &Engine, verb: api::Verb, plan: &Plan) -> api::Plan {
             (Some(id), PlanKind::Start) if !stops(step.service) => {
                 format!("needed by {}", name(engine, id))
             }
+            (Some(id), _) if engine.graph().rivals(step.service).contains(&id) => {
+                format!("conflicts with {}", name(engine, id))
+            }
             (Some(id), PlanKind::Start | PlanKind::Stop) => format!("needs {}", name(engine, id)),
         },
         worst_ms: step.worst.map(millis),
@@ -391,6 +503,8 @@ pub(crate) fn plan(engine: &Engine, verb: api::Verb, plan: &Plan) -> api::Plan {
         verb,
         waves: plan.waves.iter().map(wave).collect(),
         worst_ms: plan.worst.map(millis),
+        longest_stop: longest_stop::line(engine, &plan.critical),
+        warnings: longest_stop::warning(engine, &plan.critical, timeout).into_iter().collect(),
     }
 }
 

@@ -189,6 +189,7 @@ fn classic_verdict(verb: Verb, item: &Item) -> (Exit, Vec<&'static str>) {
         // It was not running, or it would be `Restarted`.
         ItemResult::Started if is_restart => (Exit::Ok, vec![NOT_RUNNING, "started"]),
         ItemResult::Started => (Exit::Ok, vec!["started"]),
+        ItemResult::Skipped => (Exit::Ok, vec!["skipped (its condition is not met)"]),
         ItemResult::AlreadyStarted => (Exit::Ok, vec!["ERROR (already started)"]),
         ItemResult::Stopped => (Exit::Ok, vec!["stopped"]),
         ItemResult::NotRunning => match verb {
@@ -206,6 +207,7 @@ fn classic_verdict(verb: Verb, item: &Item) -> (Exit, Vec<&'static str>) {
         ItemResult::ReloadFailed => (Exit::Failed, vec!["ERROR (reload failed)"]),
         ItemResult::StopFailed => (Exit::Failed, vec!["ERROR (still running)"]),
         ItemResult::Superseded => (Exit::Failed, vec!["ERROR (superseded)"]),
+        ItemResult::Conflict => (Exit::Failed, vec!["ERROR (conflict)"]),
     }
 }
 
@@ -265,6 +267,7 @@ mod tests {
             (Verb::Start, R::StartFailed, "7 ERROR (abnormal termination)"),
             (Verb::Start, R::DependencyFailed, "7 ERROR (dependency failed)"),
             (Verb::Start, R::StartLimit, "7 ERROR (start limit)"),
+            (Verb::Start, R::Conflict, "1 ERROR (conflict)"),
             (Verb::Stop, R::Stopped, "0 stopped"),
             (Verb::Stop, R::NotRunning, "0 ERROR (not running)"),
             (Verb::Stop, R::StopFailed, "1 ERROR (still running)"),

@@ -15,13 +15,19 @@ pub(super) async fn run(
     names: Vec<String>,
     mode: Option<String>,
 ) -> Result<Exit, CtlError> {
+    let (verb, targets) = match verb {
+        PlanVerb::Start => (Verb::Start, names),
+        PlanVerb::Stop => (Verb::Stop, names),
+        PlanVerb::Restart => (Verb::Restart, names),
+        PlanVerb::Shutdown if names.is_empty() => (Verb::Stop, vec!["all".into()]),
+        PlanVerb::Shutdown => {
+            return Err(CtlError::new(Exit::Usage, "a shutdown is one of everything")
+                .with_hint("supervisorctl plan shutdown"));
+        }
+    };
     let request = OperationRequest {
-        verb: match verb {
-            PlanVerb::Start => Verb::Start,
-            PlanVerb::Stop => Verb::Stop,
-            PlanVerb::Restart => Verb::Restart,
-        },
-        targets: names,
+        verb,
+        targets,
         timeout: None,
         mode,
         signal: None,
@@ -50,7 +56,13 @@ fn print(ui: &mut Ui, plan: &Plan) -> Result<(), CtlError> {
                 .flat_map(|(at, wave)| wave.steps.iter().map(move |step| row(at + 1, step)))
                 .collect();
             table::print(ui, &["WAVE", "ACTION", "NAME", "AT MOST", "WHY"], &rows)?;
-            ui.line(&format!("at most {}", limit(plan.worst_ms)))
+            ui.line(&format!("at most {}", limit(plan.worst_ms)))?;
+            if let Some(chain) = &plan.longest_stop {
+                ui.line(&one_line(chain))?;
+            }
+            plan.warnings
+                .iter()
+                .try_for_each(|text| ui.line(&format!("warning: {}", one_line(text))))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `shutdown`: everything down in order, and how it went.
 
 use supervisor_api::{
-    Client, ClientError, ErrorCode, Lines, Report, ShutdownMessage, ShutdownRequest,
+    Client, ClientError, ErrorCode, Lines, Report, ReportService, ShutdownMessage, ShutdownRequest,
 };
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -127,12 +127,13 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CtlError> {
             (None, Some(signal)) => format!("signal {signal}"),
             (None, None) => String::new(),
         });
+        let end = if service.killed { "killed".into() } else { exit.unwrap_or_default() };
         let style = if service.killed { Style::Bad } else { Style::Plain };
         rows.push(vec![
             plain(&service.service),
             plain("all"),
             plain(&for_people(service.took_ms)),
-            (if service.killed { "killed".into() } else { exit.unwrap_or_default() }, style),
+            (end + &short(service), style),
         ]);
         for phase in &service.phases {
             rows.push(vec![
@@ -145,4 +146,14 @@ fn print(ui: &mut Ui, report: &Report) -> Result<(), CtlError> {
     }
     table::print(ui, &["NAME", "STEP", "TOOK", "RESULT"], &rows)?;
     ui.line(&format!("{} services in {}", report.services.len(), for_people(report.took_ms)))
+}
+
+/// By how much the time limit cut it short, of what it asked for.
+fn short(service: &ReportService) -> String {
+    match (service.short_ms, service.asked_ms) {
+        (0, _) | (_, None) => String::new(),
+        (short, Some(asked)) => {
+            format!(", cut short by {} of {}", for_people(short), for_people(asked))
+        }
+    }
 }

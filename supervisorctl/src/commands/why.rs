@@ -28,9 +28,9 @@ fn is_as_wanted(service: &Service) -> bool {
     match service.state {
         State::Running => code == "up",
         State::Exited => true,
-        // Also the service that went with another that was to be stopped.
+        // Also the service that went with another that was to be stopped, or for one that is to be up.
         State::Stopped => {
-            matches!(code, "requested" | "stopped-with" | "shutdown" | "reset")
+            matches!(code, "requested" | "stopped-with" | "conflicts-with" | "shutdown" | "reset")
                 || code == "never-started" && !service.enabled
         }
         State::Waiting

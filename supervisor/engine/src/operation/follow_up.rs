@@ -6,7 +6,8 @@ use super::{Aim, Item, Outcome, Verb};
 use crate::engine::Engine;
 use crate::id::{OperationId, ServiceId};
 use crate::moment::Moment;
-use crate::state::{FailReason, State};
+use crate::service::Service;
+use crate::state::{FailReason, State, StopCause};
 
 impl Engine {
     /// Registers an operation with the services that it waits for.
@@ -34,6 +35,7 @@ impl Engine {
         }
         self.follow_items(id, now);
         match self.get(id).state {
+            State::Backoff(_) if self.get(id).restarts_unseen() => {}
             State::Backoff(_) | State::Failed(_) => self.fail_items_waiting_for(id, now),
             State::Stopped(_)
             | State::Waiting
@@ -50,7 +52,7 @@ impl Engine {
         for operation in std::mem::take(&mut self.get_mut(id).operations) {
             let Some(item) = self.operations.item(operation, id) else { continue };
             let aim = item.aim;
-            match outcome(aim, &self.get(id).state) {
+            match outcome(aim, self.get(id)) {
                 // Its other process has to be gone too.
                 Some(Outcome::Stopped | Outcome::Restarted) if self.get(id).accompanied => {}
                 Some(Outcome::Stopped) if self.is_companion_stuck(id) => {
@@ -121,13 +123,15 @@ impl Engine {
 }
 
 /// What a state means for an item that waits for `aim`; `None`: it goes on waiting.
-fn outcome(aim: Aim, state: &State) -> Option<Outcome> {
+fn outcome(aim: Aim, service: &Service) -> Option<Outcome> {
+    let state = &service.state;
     match aim {
-        Aim::Up => came_up(state, Outcome::Started),
-        Aim::Cycle { was_down: true } => came_up(state, Outcome::Restarted),
+        Aim::Up => came_up(service, Outcome::Started),
+        Aim::Cycle { was_down: true } => came_up(service, Outcome::Restarted),
         Aim::Cycle { was_down: false } => match state {
             State::Stopping(_) => state.is_stuck().then_some(Outcome::Stuck),
             State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
+            State::Stopped(StopCause::Condition) => Some(Outcome::Skipped),
             State::Stopped(_) => Some(Outcome::Superseded),
             State::Waiting
             | State::Starting(_)
@@ -138,9 +142,7 @@ fn outcome(aim: Aim, state: &State) -> Option<Outcome> {
         },
         Aim::Overlap { .. } => match state {
             State::Stopping(_) => state.is_stuck().then_some(Outcome::Stuck),
-            State::Backoff(backoff) => {
-                Some(Outcome::Failed(FailReason::Ended(backoff.ending.clone())))
-            }
+            State::Backoff(backoff) => Some(Outcome::Failed(backoff.reason.clone())),
             State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
             State::Stopped(_) => Some(Outcome::Superseded),
             State::Waiting
@@ -155,9 +157,7 @@ fn outcome(aim: Aim, state: &State) -> Option<Outcome> {
             // What had begun to reload is gone; a new one may come up.
             State::Waiting | State::Starting(_) => begun.then_some(Outcome::NotRunning),
             State::Running(_) | State::Reloading(_) => None,
-            State::Backoff(backoff) => {
-                Some(Outcome::Failed(FailReason::Ended(backoff.ending.clone())))
-            }
+            State::Backoff(backoff) => Some(Outcome::Failed(backoff.reason.clone())),
             State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
             State::Stopped(_) | State::Stopping(_) | State::Exited(_) => Some(Outcome::NotRunning),
         },
@@ -165,11 +165,14 @@ fn outcome(aim: Aim, state: &State) -> Option<Outcome> {
     }
 }
 
-fn came_up(state: &State, up: Outcome) -> Option<Outcome> {
+fn came_up(service: &Service, up: Outcome) -> Option<Outcome> {
+    let state = &service.state;
     match state {
         State::Running(_) | State::Reloading(_) | State::Exited(_) => Some(up),
-        State::Backoff(backoff) => Some(Outcome::Failed(FailReason::Ended(backoff.ending.clone()))),
+        State::Backoff(_) if service.restarts_unseen() => None,
+        State::Backoff(backoff) => Some(Outcome::Failed(backoff.reason.clone())),
         State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
+        State::Stopped(StopCause::Condition) => Some(Outcome::Skipped),
         State::Stopped(_) => Some(Outcome::Superseded),
         State::Stopping(_) => state.is_stuck().then_some(Outcome::Stuck),
         State::Waiting | State::Starting(_) => None,

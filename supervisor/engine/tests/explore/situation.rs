@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Aim, Backoff, Exited, Held, Invocation, Moment, ReloadPhase, Reloading, Running, ServiceId,
-    ServiceSpec, Starting, State, Stopping,
+    ServiceSpec, Share, Starting, State, Stopping,
 };
 
 use crate::observed::Observed;
@@ -21,6 +21,7 @@ pub(crate) fn fingerprint(world: &Observed) -> u64 {
     for id in slots(world) {
         let service = world.engine.service(id);
         service.goal().hash(&mut hasher);
+        service.manner().hash(&mut hasher);
         relative(service.state(), service.spec(), world.now).hash(&mut hasher);
         service.unit().is_companion().hash(&mut hasher);
         let execution = world.ledger.execution(service.unit()).copied();
@@ -77,11 +78,12 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
     let shift = |at: Moment| shifted(at, now);
     let up =
         |up: Moment| Moment::new(Duration::from_secs(u64::from(now - up >= spec.restart.reset)));
-    let longest = spec.start_timeout.unwrap_or_default();
     let running = |running: &Running| Running {
         invocation: running.invocation.map(|_| Invocation(0)),
         started: Moment::default(),
         up: up(running.up),
+        main: running.main,
+        health: running.health,
         watchdog: running.watchdog.map(|mut watchdog| {
             watchdog.deadline = shift(watchdog.deadline);
             watchdog
@@ -91,10 +93,14 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
     match state {
         State::Starting(starting) => State::Starting(Starting {
             invocation: Invocation(0),
-            since: Moment::new((now - starting.since).min(longest)),
-            deadline: starting.deadline.map(shift),
-            watchdog: starting.watchdog,
-            phase: starting.phase,
+            since: Moment::default(),
+            // While a process is being started it may pass.
+            deadline: starting.deadline.map(|at| shift(at.max(now))),
+            armed: starting.armed.map(|mut watchdog| {
+                watchdog.deadline = shift(watchdog.deadline);
+                watchdog
+            }),
+            ..starting.clone()
         }),
         State::Running(now) => State::Running(running(now)),
         State::Reloading(reloading) => State::Reloading(Reloading {
@@ -115,11 +121,18 @@ fn relative(state: &State, spec: &ServiceSpec, now: Moment) -> State {
             since: Moment::default(),
             step_since: Moment::default(),
             deadline: stopping.deadline.map(shift),
+            due: stopping.due.map(shift),
+            share: stopping.share.map(|share| Share {
+                since: shift(share.since),
+                limit: shift(share.limit),
+                ..share
+            }),
+            allotted: None,
             trail: Vec::new(),
             ..stopping.clone()
         }),
         State::Backoff(backoff) => {
-            State::Backoff(Backoff { until: shift(backoff.until), ending: backoff.ending.clone() })
+            State::Backoff(Backoff { until: shift(backoff.until), reason: backoff.reason.clone() })
         }
         State::Exited(exited) => State::Exited(Exited {
             exit: exited.exit,

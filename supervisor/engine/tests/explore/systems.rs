@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Dependency, DependencyKind, KillMode, Kind, ModeId, ReloadHow, ReloadSpec, RestartMode,
-    RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
+    Dependency, DependencyKind, ExitType, Failure, KillMode, Kind, ModeId, ReloadHow, ReloadSpec,
+    RestartMode, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, Until,
+    WatchdogSpec,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -122,6 +123,91 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
                 spec.stop.steps = vec![StopStep { wait: false, ..command(0) }];
             }),
         ),
+        (
+            "condition, pre-start, post-stop",
+            spec(Kind::Simple, |spec| {
+                spec.commands.condition = vec![Failure::Counts];
+                spec.commands.pre_start = vec![Failure::Counts];
+                spec.commands.post_stop = vec![Failure::Counts];
+            }),
+        ),
+        (
+            "two of each that may fail, mixed",
+            spec(Kind::Simple, |spec| {
+                spec.stop.kill_mode = KillMode::Mixed;
+                spec.commands.condition = vec![Failure::IsIgnored];
+                spec.commands.post_start = vec![Failure::IsIgnored, Failure::Counts];
+                spec.commands.post_stop = vec![Failure::IsIgnored, Failure::Counts];
+            }),
+        ),
+        (
+            "watchdog, post-start, settling",
+            spec(Kind::Notify, |spec| {
+                let (timeout, abort_timeout) = (3 * SECOND, Some(SECOND));
+                let signal = Signal::ABRT;
+                spec.watchdog = Some(WatchdogSpec { timeout, signal, abort_timeout });
+                spec.settle_time = SECOND;
+                spec.commands.post_start = vec![Failure::Counts];
+            }),
+        ),
+        (
+            "draining, stop command",
+            spec(Kind::Simple, |spec| {
+                spec.stop.drain = SECOND;
+                spec.stop.steps.insert(0, command(0));
+            }),
+        ),
+        (
+            "two commands, post-start, post-stop",
+            spec(Kind::Oneshot, |spec| {
+                spec.commands.main = vec![Failure::IsIgnored, Failure::Counts];
+                spec.commands.post_start = vec![Failure::Counts];
+                spec.commands.post_stop = vec![Failure::Counts];
+            }),
+        ),
+        ("forking", spec(Kind::Forking, |_| {})),
+        (
+            "forking, post-start, settling, mixed, stop command",
+            spec(Kind::Forking, |spec| {
+                spec.settle_time = 2 * SECOND;
+                spec.stop.kill_mode = KillMode::Mixed;
+                spec.commands.post_start = vec![Failure::Counts];
+                spec.stop.steps.insert(0, command(0));
+            }),
+        ),
+        (
+            "forking, probed, process, reload signal",
+            spec(Kind::Forking, |spec| {
+                spec.probed = true;
+                spec.stop.kill_mode = KillMode::Process;
+                spec.reload = reload(ReloadHow::Signal(Signal::HUP));
+            }),
+        ),
+        (
+            "to the last process, post-start, settling",
+            spec(Kind::Notify, |spec| {
+                spec.exit_type = ExitType::All;
+                spec.settle_time = 2 * SECOND;
+                spec.commands.post_start = vec![Failure::IsIgnored];
+            }),
+        ),
+        (
+            "to the last process, remaining, liveness",
+            spec(Kind::Simple, |spec| {
+                spec.exit_type = ExitType::All;
+                spec.remain_after_exit = true;
+                spec.liveness = true;
+                spec.reload = reload(ReloadHow::Command);
+            }),
+        ),
+        (
+            "liveness, reload command, stop command",
+            spec(Kind::Simple, |spec| {
+                spec.liveness = true;
+                spec.reload = reload(ReloadHow::Command);
+                spec.stop.steps.insert(0, command(0));
+            }),
+        ),
         ("oneshot", spec(Kind::Oneshot, |spec| spec.stop.steps.insert(0, command(0)))),
         ("passing oneshot", spec(Kind::Oneshot, |spec| spec.remain_after_exit = false)),
     ];
@@ -155,18 +241,60 @@ pub(crate) fn pairs() -> Vec<(String, Vec<ServiceSpec>)> {
         let one = depends(spec(Kind::Simple, |_| {}), kind, 0, true);
         pairs.push((format!("{kind:?} overlap"), vec![overlap(Kind::Notify), one]));
     }
+    pairs.extend(related());
     let reload = |how| Some(ReloadSpec { how, timeout: Some(5 * SECOND) });
     let mut other = spec(Kind::Notify, |spec| spec.reload = reload(ReloadHow::Command));
     other.reload_propagates_to = vec![ServiceId(1)];
     let mut one = spec(Kind::Notify, |spec| spec.reload = reload(ReloadHow::Signal(Signal::HUP)));
     one.reload_propagates_to = vec![ServiceId(0)];
     pairs.push(("reloaded with each other".to_owned(), vec![other, one]));
+    for kind in [Requires, BindsTo] {
+        let other = spec(Kind::Simple, |spec| {
+            spec.restart.policy = RestartPolicy::Always;
+            spec.commands.condition = vec![Failure::Counts];
+            spec.commands.post_stop = vec![Failure::Counts];
+        });
+        let one = depends(spec(Kind::Simple, |_| {}), kind, 0, true);
+        pairs.push((format!("{kind:?} on a condition"), vec![other, one]));
+    }
     pairs
+}
+
+/// Two services of which one stops, keeps up or starts the other, or does not see it restart.
+fn related() -> Vec<(String, Vec<ServiceSpec>)> {
+    use DependencyKind::{BindsTo, Conflicts, OnFailure, OnSuccess, Requires, Upholds};
+    let limited = |kind, policy| {
+        spec(kind, |spec| {
+            spec.restart.policy = policy;
+            spec.restart.limit_burst = 2;
+            spec.restart.limit_interval = 5 * SECOND;
+        })
+    };
+    let simple = || spec(Kind::Simple, |_| {});
+    let never = || limited(Kind::Simple, RestartPolicy::No);
+    let direct = || {
+        let mut spec = limited(Kind::Notify, RestartPolicy::Always);
+        spec.restart.mode = RestartMode::Direct;
+        spec
+    };
+    let mut early = depends(simple(), Requires, 0, true);
+    early.dependencies[0].until = Some(Until::Started);
+    let mut fails = depends(never(), OnFailure, 1, false);
+    fails = depends(fails, OnSuccess, 1, false);
+    [
+        ("conflict", vec![simple(), depends(simple(), Conflicts, 0, false)]),
+        ("upheld", vec![never(), depends(simple(), Upholds, 0, true)]),
+        ("start each other", vec![fails, depends(never(), OnFailure, 0, false)]),
+        ("bound to a direct one", vec![direct(), depends(simple(), BindsTo, 0, true)]),
+        ("early", vec![limited(Kind::Notify, RestartPolicy::No), early]),
+    ]
+    .map(|(name, specs)| (name.to_owned(), specs))
+    .into()
 }
 
 /// Three services: in a row, through a target, and two bound to one.
 pub(crate) fn triples() -> Vec<(String, Vec<ServiceSpec>)> {
-    use DependencyKind::{BindsTo, PartOf, Requires};
+    use DependencyKind::{BindsTo, Conflicts, PartOf, Requires, Upholds};
     let simple = || spec(Kind::Simple, |_| {});
     let row =
         vec![simple(), depends(simple(), Requires, 0, true), depends(simple(), BindsTo, 1, true)];
@@ -177,9 +305,25 @@ pub(crate) fn triples() -> Vec<(String, Vec<ServiceSpec>)> {
     ];
     let fan =
         vec![simple(), depends(simple(), BindsTo, 0, true), depends(simple(), PartOf, 0, true)];
-    [("row", row), ("through a target", target), ("fan", fan)]
-        .map(|(name, specs)| (name.to_owned(), specs))
-        .into()
+    let conflict = vec![
+        simple(),
+        depends(simple(), Requires, 0, true),
+        depends(simple(), Conflicts, 0, false),
+    ];
+    let upheld = vec![
+        spec(Kind::Simple, |spec| spec.restart.policy = RestartPolicy::No),
+        depends(simple(), Requires, 0, true),
+        depends(simple(), Upholds, 1, true),
+    ];
+    [
+        ("row", row),
+        ("through a target", target),
+        ("fan", fan),
+        ("conflict", conflict),
+        ("upheld", upheld),
+    ]
+    .map(|(name, specs)| (name.to_owned(), specs))
+    .into()
 }
 
 /// Delays that do not grow and times that are short keep the number of situations small.
@@ -203,7 +347,8 @@ fn overlap(kind: Kind) -> ServiceSpec {
 }
 
 fn depends(mut spec: ServiceSpec, kind: DependencyKind, on: u32, ordered: bool) -> ServiceSpec {
-    spec.dependencies.push(Dependency { kind, on: ServiceId(on), ordered });
+    let until = ordered.then_some(Until::Ready);
+    spec.dependencies.push(Dependency { kind, on: ServiceId(on), until });
     spec
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Action, ActionKind, ControlCommand, Dependency, DependencyKind, Engine, Exit, Invocation, Kind,
-    Manner, Moment, Notification, OperationId, Outcome, Process, Report, Request, ServiceId,
-    ServiceSpec, Signal, SpawnError, State, Status, StopHow, StopStep, Transition, Whom,
+    Manner, Moment, Notification, OperationId, Outcome, Probe, Process, Report, Request, ServiceId,
+    ServiceSpec, Signal, SpawnError, State, Status, StopHow, StopStep, Transition, Until, Whom,
 };
 
 /// Services in some situation.
@@ -24,7 +24,7 @@ pub(crate) struct Case {
 /// A spec under construction: dependencies by name.
 pub(crate) struct Spec {
     spec: ServiceSpec,
-    dependencies: Vec<(DependencyKind, &'static str, bool)>,
+    dependencies: Vec<(DependencyKind, &'static str, Option<Until>)>,
 }
 
 pub(crate) fn simple(name: &str) -> Spec {
@@ -33,6 +33,10 @@ pub(crate) fn simple(name: &str) -> Spec {
 
 pub(crate) fn notify(name: &str) -> Spec {
     service(name, Kind::Notify)
+}
+
+pub(crate) fn forking(name: &str) -> Spec {
+    service(name, Kind::Forking)
 }
 
 pub(crate) fn oneshot(name: &str) -> Spec {
@@ -80,18 +84,43 @@ impl Spec {
         self.depends(DependencyKind::After, on)
     }
 
+    pub(crate) fn conflicts(self, on: &'static str) -> Self {
+        self.depends(DependencyKind::Conflicts, on)
+    }
+
+    pub(crate) fn upholds(self, on: &'static str) -> Self {
+        self.depends(DependencyKind::Upholds, on)
+    }
+
+    pub(crate) fn on_failure(self, on: &'static str) -> Self {
+        self.depends(DependencyKind::OnFailure, on)
+    }
+
+    pub(crate) fn on_success(self, on: &'static str) -> Self {
+        self.depends(DependencyKind::OnSuccess, on)
+    }
+
     pub(crate) fn before(self, on: &'static str) -> Self {
         self.depends(DependencyKind::Before, on)
     }
 
     /// Takes the order out of the dependency that was named last.
-    pub(crate) fn unordered(mut self) -> Self {
-        self.dependencies.last_mut().expect("a dependency was named").2 = false;
+    pub(crate) fn unordered(self) -> Self {
+        self.until(None)
+    }
+
+    /// Lets the dependency that was named last wait for its process only.
+    pub(crate) fn started(self) -> Self {
+        self.until(Some(Until::Started))
+    }
+
+    fn until(mut self, until: Option<Until>) -> Self {
+        self.dependencies.last_mut().expect("a dependency was named").2 = until;
         self
     }
 
     pub(crate) fn depends(mut self, kind: DependencyKind, on: &'static str) -> Self {
-        self.dependencies.push((kind, on, true));
+        self.dependencies.push((kind, on, Some(Until::Ready)));
         self
     }
 }
@@ -130,7 +159,7 @@ impl Case {
         let services = specs.into_iter().map(|Spec { mut spec, dependencies }| {
             spec.dependencies = dependencies
                 .into_iter()
-                .map(|(kind, on, ordered)| Dependency { kind, on: place(on), ordered })
+                .map(|(kind, on, until)| Dependency { kind, on: place(on), until })
                 .collect();
             spec
         });
@@ -195,12 +224,12 @@ impl Case {
 
     pub(crate) fn restart(&mut self, names: &str) -> OperationId {
         let services = self.ids(names);
-        self.request(Request::Restart { services, no_dependents: false })
+        self.request(Request::Restart { services, manner: Manner::Graceful, no_dependents: false })
     }
 
     pub(crate) fn restart_alone(&mut self, names: &str) -> OperationId {
         let services = self.ids(names);
-        self.request(Request::Restart { services, no_dependents: true })
+        self.request(Request::Restart { services, manner: Manner::Graceful, no_dependents: true })
     }
 
     pub(crate) fn reload(&mut self, names: &str) -> OperationId {
@@ -242,9 +271,18 @@ impl Case {
         match spec.kind {
             Kind::Notify => self.says(name, "READY"),
             Kind::Oneshot => self.exits(name, 0),
-            Kind::Simple if spec.probed => self.report(name, Report::ProbeSucceeded),
+            Kind::Forking => {
+                self.exits_leaving_others(name, 0);
+                self.report(name, Report::MainFound);
+            }
+            Kind::Simple if spec.probed => self.probe_succeeds(name),
             Kind::Simple | Kind::Target => {}
         }
+    }
+
+    /// The readiness probe.
+    pub(crate) fn probe_succeeds(&mut self, name: &str) {
+        self.report(name, Report::ProbeSucceeded(Probe::Readiness));
     }
 
     /// The main process exits, and nothing is left.
@@ -274,6 +312,10 @@ impl Case {
 
     pub(crate) fn command_is_killed(&mut self, name: &str) {
         self.command_ends(name, Exit::Signal { signal: Signal::KILL, core: false }, false);
+    }
+
+    pub(crate) fn command_dies(&mut self, name: &str, signal: Signal) {
+        self.command_ends(name, Exit::Signal { signal, core: false }, false);
     }
 
     fn command_ends(&mut self, name: &str, exit: Exit, remaining: bool) {
@@ -373,9 +415,8 @@ impl Case {
 
     fn take_all(&mut self) {
         while let Some(action) = self.engine.poll_action() {
-            if action.what == ActionKind::Spawn {
-                self.latest[action.service.service().index()] = Some(action.invocation);
-            }
+            let latest = &mut self.latest[action.service.service().index()];
+            *latest = (*latest).max(Some(action.invocation));
             let word = self.word(action);
             self.done.push(word);
         }
@@ -388,16 +429,26 @@ impl Case {
         let mark = if action.service.is_companion() { "'" } else { "" };
         let name = format!("{name}{mark}");
         match action.what {
-            ActionKind::Spawn => format!("{name} spawn"),
+            ActionKind::Spawn(0) => format!("{name} spawn"),
+            ActionKind::Spawn(index) => format!("{name} spawn {index}"),
             ActionKind::Run(ControlCommand::Stop(index)) => format!("{name} stop-command {index}"),
             ActionKind::Run(ControlCommand::Reload) => format!("{name} reload-command"),
+            ActionKind::Run(
+                command @ (ControlCommand::Condition(_)
+                | ControlCommand::PreStart(_)
+                | ControlCommand::PostStart(_)
+                | ControlCommand::PostStop(_)),
+            ) => format!("{name} {command}"),
             ActionKind::Signal { signal, whom: Whom::Main } => format!("{name} {signal} main"),
             ActionKind::Signal { signal, whom: Whom::Control } => {
                 format!("{name} {signal} command")
             }
             ActionKind::Signal { signal, whom: Whom::All } => format!("{name} {signal} all"),
-            ActionKind::StartProbe => format!("{name} start-probe"),
-            ActionKind::StopProbe => format!("{name} stop-probe"),
+            ActionKind::FindMain => format!("{name} find-main"),
+            ActionKind::StartProbe(Probe::Readiness) => format!("{name} start-probe"),
+            ActionKind::StopProbe(Probe::Readiness) => format!("{name} stop-probe"),
+            ActionKind::StartProbe(Probe::Liveness) => format!("{name} start-liveness-probe"),
+            ActionKind::StopProbe(Probe::Liveness) => format!("{name} stop-liveness-probe"),
             ActionKind::Release => format!("{name} release"),
         }
     }

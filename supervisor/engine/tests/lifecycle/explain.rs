@@ -1,8 +1,8 @@
 //! Plans say what then happens; reasons say what a service waits for.
 
 use supervisor_engine::{
-    Ending, Exit, FailReason, Plan, PlanKind, ReloadPhase, RestartPolicy, ServiceId, Signal,
-    StartPhase, Status, Step, StopCause, StopHow, Why,
+    Ending, Exit, FailReason, Main, Manner, Plan, PlanKind, ReloadPhase, RestartPolicy, ServiceId,
+    Signal, StartPhase, Status, Step, StopCause, StopHow, Why,
 };
 
 use crate::case::{Case, Spec, command, notify, oneshot, secs, signal, simple, target};
@@ -35,7 +35,7 @@ fn a_stop_happens_as_planned() {
     for alone in [false, true] {
         for name in ["db", "left", "right", "app", "cache", "helper", "other"] {
             let mut case = Case::up(diamond());
-            let plan = case.engine.plan_stop(&case.ids(name), alone);
+            let plan = case.engine.plan_stop(&case.ids(name), Manner::Graceful, alone);
             if alone {
                 case.stop_alone(name)
             } else {
@@ -57,7 +57,7 @@ fn a_restart_happens_as_planned() {
                     case.dies(stopped, Signal::TERM);
                 }
                 case.transitions.clear();
-                let plan = case.engine.plan_restart(&case.ids(name), alone);
+                let plan = case.engine.plan_restart(&case.ids(name), Manner::Graceful, alone);
                 if alone {
                     case.restart_alone(name)
                 } else {
@@ -140,7 +140,7 @@ fn waits(case: &Case, first: (ServiceId, PlanKind), second: (ServiceId, PlanKind
 #[test]
 fn a_plan_tells_waves_reasons_and_the_longest_time() {
     let case = Case::up(diamond());
-    let plan = case.engine.plan_stop(&case.ids("db"), false);
+    let plan = case.engine.plan_stop(&case.ids("db"), Manner::Graceful, false);
     let told: Vec<Vec<_>> = plan
         .waves
         .iter()
@@ -153,12 +153,19 @@ fn a_plan_tells_waves_reasons_and_the_longest_time() {
     assert_eq!(told[1], [(left, Some(db)), (right, Some(db))]);
     assert_eq!(told[2], [(db, None)]);
     assert_eq!(plan.worst, Some(secs(20)), "left or right, then db; the target takes no time");
+    let critical = &plan.critical;
+    assert_eq!(critical.worst, plan.worst);
+    assert_eq!(critical.links, [(right, Some(secs(10))), (db, Some(secs(10)))]);
+    let forced = case.engine.plan_stop(&case.ids("db"), Manner::Force, false);
+    assert_eq!((forced.worst, forced.critical.links), (Some(secs(0)), vec![]));
 }
 
 #[test]
 fn the_longest_time_of_a_stop_depends_on_what_is_there() {
     let steps = [command(0, 30), signal(Signal::TERM, 10)];
-    let worst = |case: &Case, name: &str| case.engine.plan_stop(&case.ids(name), false).worst;
+    let worst = |case: &Case, name: &str| {
+        case.engine.plan_stop(&case.ids(name), Manner::Graceful, false).worst
+    };
     let mut case = Case::up([
         simple("web").stops_by(steps),
         oneshot("mount").stops_by(steps),
@@ -173,6 +180,24 @@ fn the_longest_time_of_a_stop_depends_on_what_is_there() {
     case.after(secs(1));
     case.spawned("slow");
     assert_eq!(worst(&case, "slow"), Some(secs(10)), "it is not up yet");
+}
+
+#[test]
+fn the_longest_shutdown_is_that_of_all_that_is_started_with_the_daemon() {
+    let disabled = simple("later").requires("web").with(|spec| spec.enabled = false);
+    let oneshot = oneshot("mount").stops_by([command(0, 5), signal(Signal::TERM, 50)]);
+    let endless = |name| simple(name).with(|spec| spec.stop.steps[0].timeout = None);
+    let web = simple("web").requires("middle").with(|spec| {
+        spec.stop.final_signal = Some(Signal::QUIT);
+    });
+    let case = Case::of([oneshot, target("middle").requires("mount"), web, disabled]);
+    let chain = case.engine.longest_shutdown();
+    let [mount, web] = ["mount", "web"].map(|name| case.id(name));
+    assert_eq!(chain.links, [(web, Some(secs(20))), (mount, Some(secs(5)))]);
+    assert_eq!(chain.worst, Some(secs(25)));
+    let case = Case::of([simple("quick"), endless("endless")]);
+    let chain = case.engine.longest_shutdown();
+    assert_eq!((chain.links, chain.worst), (vec![(case.id("endless"), None)], None));
 }
 
 #[test]
@@ -196,7 +221,7 @@ fn every_state_has_its_reason() {
     assert_eq!(case.engine.why(db), Why::Starting(StartPhase::Ready));
     case.says("db", "READY");
     case.spawned("web");
-    assert_eq!(case.engine.why(db), Why::Up);
+    assert_eq!(case.engine.why(db), Why::Up { main: Main::Alive, health: None });
     case.says("db", "RELOADING");
     assert_eq!(case.engine.why(db), Why::Reloading(ReloadPhase::Announced));
     case.stop("db");

@@ -376,7 +376,7 @@ fn the_restart_signal_is_for_the_old_process() {
 #[test]
 fn the_plan_stops_the_old_process_last() {
     let case = Case::up([web(), simple("app").requires("web")]);
-    let plan = case.engine.plan_restart(&[case.id("web")], false);
+    let plan = case.engine.plan_restart(&[case.id("web")], supervisor_engine::Manner::Graceful, false);
     let steps: Vec<_> = plan.waves.iter().flatten().map(|step| (step.service, step.what)).collect();
     let web = case.id("web");
     assert_eq!(steps, [(web, PlanKind::Start), (web, PlanKind::Stop)]);

@@ -17,8 +17,9 @@ fn a_failed_service_is_started_again_after_a_growing_delay() {
     for (attempt, delay) in [(1, 100), (2, 200), (3, 400), (4, 800)] {
         case.exits("web", 1);
         case.does(["web release"]);
-        let (ending, until) = (Ending::Exited(Exit::Code(1)), case.now + millis(delay));
-        let why = Why::Backoff { ending, until, attempt };
+        let reason = FailReason::Ended(Ending::Exited(Exit::Code(1)));
+        let until = case.now + millis(delay);
+        let why = Why::Backoff { reason, until, attempt };
         assert_eq!(case.engine.why(case.id("web")), why);
         case.after(millis(delay - 1));
         case.does([]);

@@ -2,7 +2,7 @@
 
 use supervisor_engine::{Manner, Outcome, Request, Signal, State, Status, StopCause};
 
-use crate::case::{Case, Spec, secs, simple, target};
+use crate::case::{Case, Spec, millis, secs, simple, target};
 
 fn pair() -> [Spec; 2] {
     [simple("db"), simple("web").requires("db")]
@@ -34,13 +34,13 @@ fn a_shutdown_with_nothing_to_stop_is_done_at_once_and_arms_no_timer() {
 }
 
 #[test]
-fn when_the_time_is_up_everything_is_killed_whatever_the_order() {
+fn when_the_time_is_up_everything_has_been_killed() {
     let mut case = Case::up(pair());
     case.shut_down(Some(4));
     case.after(secs(3));
-    case.does(["web TERM all"]);
+    case.does(["web TERM all", "web KILL all", "db TERM all"]);
     case.after(secs(1));
-    case.does(["db KILL all", "web KILL all"]);
+    case.does(["db KILL all"]);
     case.dies("db", Signal::KILL);
     case.dies("web", Signal::KILL);
     assert!(case.engine.is_down());
@@ -66,10 +66,13 @@ fn a_second_shutdown_tightens_the_first_and_never_loosens_it() {
     case.shut_down(Some(5));
     case.shut_down(Some(50));
     case.shut_down(None);
-    case.after(secs(4));
+    case.after(millis(2_499));
     case.does(["web TERM all"]);
-    case.after(secs(1));
-    case.does(["db KILL all", "web KILL all"]);
+    case.after(millis(1));
+    case.does(["web KILL all"]);
+    case.dies("web", Signal::KILL);
+    case.after(millis(2_500));
+    case.does(["web release", "db TERM all", "db KILL all"]);
     assert!(!case.has_ended(first));
 }
 

@@ -29,7 +29,7 @@ fn a_probed_service_is_up_once_its_probe_has_succeeded() {
     case.spawned("web");
     case.does(["web spawn", "web start-probe"]);
     case.is("web", Status::Starting);
-    case.report("web", Report::ProbeSucceeded);
+    case.probe_succeeds("web");
     case.is("web", Status::Running);
     case.does([]);
 }

@@ -430,7 +430,13 @@ fn a_shutdown_may_be_of_a_mode() {
     case.does(["nats stop-command 0", "web TERM all"]);
     case.exits("web", 0);
     case.after(secs(20));
-    case.does(["web release", "nats KILL command", "nats USR2 all", "nats KILL all"]);
+    case.does([
+        "web release",
+        "nats KILL command",
+        "nats USR2 all",
+        "nats QUIT all",
+        "nats KILL all",
+    ]);
 }
 
 #[test]
@@ -444,6 +450,32 @@ fn a_stop_that_runs_keeps_its_sequence_unless_it_is_forced() {
     case.does(["nats stop-command 0", "nats USR2 all", "nats QUIT all"]);
     case.force_stop("nats");
     case.does(["nats KILL all"]);
+}
+
+#[test]
+fn a_restart_may_be_of_a_mode_or_forced() {
+    let restart = |case: &mut Case, manner| {
+        let services = case.ids("nats");
+        case.request(Request::Restart { services, manner, no_dependents: false })
+    };
+    let spec = || with_mode(simple("nats")).with(|s| s.stop.restart_signal = Some(Signal::HUP));
+    let mut case = Case::up([spec()]);
+    restart(&mut case, LAME_DUCK);
+    case.command_exits("nats", 1);
+    case.does(["nats stop-command 0", "nats USR2 all"]);
+    restart(&mut case, Manner::Force);
+    case.does(["nats KILL all"]);
+    restart(&mut case, Manner::Graceful);
+    case.dies("nats", Signal::KILL);
+    case.does(["nats release", "nats spawn"]);
+    case.spawned("nats");
+    case.restart("nats");
+    case.does(["nats HUP all"]);
+    let mut case = Case::up([spec(), simple("web").requires("nats")]);
+    restart(&mut case, Manner::Force);
+    case.does(["web KILL all"]);
+    case.dies("web", Signal::KILL);
+    case.does(["web release", "nats KILL all"]);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Dependency, DependencyKind, ExitSet, KillMode, Kind, ModeId, ReloadHow, ReloadSpec,
-    RestartMode, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow, StopStep, WatchdogSpec,
+    Commands, Dependency, DependencyKind, ExitSet, ExitType, Failure, KillMode, Kind, ModeId,
+    ReloadHow, ReloadSpec, RestartMode, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow,
+    StopStep, Until, WatchdogSpec,
 };
 
 use crate::dice::Dice;
@@ -34,9 +35,17 @@ pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
     let count = 2 + dice.below(11);
     // Some worlds are calm, some are hell.
     let trouble = dice.one_of(&[0, 5, 20, 50]);
+    let mut passing = Vec::new();
     (0..count)
         .map(|id| {
-            let spec = spec(id, count, dice);
+            let mut spec = spec(id, count, dice);
+            // What is upheld and never stays up may be waited for without end.
+            spec.dependencies.retain(|dependency| {
+                dependency.kind != DependencyKind::Upholds || !passing.contains(&dependency.on)
+            });
+            if spec.kind == Kind::Oneshot && !spec.remain_after_exit {
+                passing.push(ServiceId(id));
+            }
             let nature = nature(&spec, trouble, dice);
             (spec, nature)
         })
@@ -44,8 +53,15 @@ pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
 }
 
 fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
-    let kinds =
-        [Kind::Simple, Kind::Simple, Kind::Notify, Kind::Notify, Kind::Oneshot, Kind::Target];
+    let kinds = [
+        Kind::Simple,
+        Kind::Simple,
+        Kind::Notify,
+        Kind::Notify,
+        Kind::Forking,
+        Kind::Oneshot,
+        Kind::Target,
+    ];
     let kind = dice.one_of(&kinds);
     let mut spec = ServiceSpec::new(format!("s{id}"), kind);
     spec.enabled = dice.percent(70);
@@ -53,7 +69,7 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
     if kind == Kind::Target {
         return spec;
     }
-    spec.probed = kind == Kind::Simple && dice.percent(30);
+    spec.probed = matches!(kind, Kind::Simple | Kind::Forking) && dice.percent(30);
     if dice.percent(15) {
         spec.remain_after_exit = !spec.remain_after_exit;
     }
@@ -63,6 +79,13 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
     spec.runtime_max = dice.percent(10).then(|| dice.millis(1, 20_000));
     let endless = dice.percent(if kind == Kind::Oneshot { 50 } else { 10 });
     spec.start_timeout = (!endless).then(|| dice.millis(100, 20_000));
+    if kind != Kind::Oneshot {
+        spec.liveness = dice.percent(20);
+        // Who is left by its main process may wait for ever to be up.
+        if !endless && dice.percent(20) {
+            spec.exit_type = ExitType::All;
+        }
+    }
     spec.stop.steps = (0..dice.below(4)).map(|_| step(dice)).collect();
     spec.stop.send_sigkill = dice.percent(90);
     spec.stop.kill_mode = dice.one_of(&[KillMode::Group, KillMode::Mixed, KillMode::Process]);
@@ -75,6 +98,10 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
     spec.stop.send_sighup = dice.percent(20);
     if dice.percent(20) {
         spec.reload_propagates_to = vec![ServiceId(dice.below(count))];
+    }
+    spec.commands = commands(kind, dice);
+    if dice.percent(10) {
+        spec.stop.drain = dice.millis(0, 2_000);
     }
     restart(&mut spec, dice);
     let lives_on = matches!(kind, Kind::Simple | Kind::Notify);
@@ -95,7 +122,7 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
                 ReloadHow::Signal(Signal::HUP),
                 ReloadHow::Handshake(Signal::HUP),
             ]),
-            Kind::Target | Kind::Simple | Kind::Oneshot => {
+            Kind::Target | Kind::Simple | Kind::Forking | Kind::Oneshot => {
                 dice.one_of(&[ReloadHow::Command, ReloadHow::Signal(Signal::HUP)])
             }
         },
@@ -109,6 +136,9 @@ fn restart(spec: &mut ServiceSpec, dice: &mut Dice) {
     let restart = &mut spec.restart;
     restart.policy =
         dice.one_of(&[No, Always, OnSuccess, OnFailure, OnAbnormal, OnAbort, OnWatchdog]);
+    if spec.kind != Kind::Oneshot && dice.percent(20) {
+        restart.mode = RestartMode::Direct;
+    }
     restart.delay = dice.millis(0, 500);
     restart.max_delay = dice.millis(0, 10_000);
     restart.reset = dice.millis(0, 5_000);
@@ -121,6 +151,24 @@ fn restart(spec: &mut ServiceSpec, dice: &mut Dice) {
     restart.success_exit = set(dice);
     restart.prevent_exit = set(dice);
     restart.force_exit = set(dice);
+}
+
+/// Most services have none.
+fn commands(kind: Kind, dice: &mut Dice) -> Commands {
+    let list = |dice: &mut Dice| -> Vec<Failure> {
+        let count = if dice.percent(15) { 1 + dice.below(2) } else { 0 };
+        let failure = |dice: &mut Dice| {
+            if dice.percent(20) { Failure::IsIgnored } else { Failure::Counts }
+        };
+        (0..count).map(|_| failure(dice)).collect()
+    };
+    Commands {
+        condition: list(dice),
+        pre_start: list(dice),
+        main: if kind == Kind::Oneshot { list(dice) } else { Vec::new() },
+        post_start: list(dice),
+        post_stop: list(dice),
+    }
 }
 
 fn step(dice: &mut Dice) -> StopStep {
@@ -137,18 +185,32 @@ fn step(dice: &mut Dice) -> StopStep {
 
 /// What is ordered points to lower numbers, so that there is no cycle.
 fn dependencies(id: u32, count: u32, dice: &mut Dice) -> Vec<Dependency> {
-    use DependencyKind::{After, Before, BindsTo, PartOf, Requires, Wants};
+    use DependencyKind::{
+        After, Before, BindsTo, Conflicts, OnFailure, OnSuccess, PartOf, Requires, Upholds, Wants,
+    };
     let mut dependencies = Vec::new();
     for _ in 0..dice.below(4) {
         let kind =
             dice.one_of(&[Requires, Requires, Wants, BindsTo, BindsTo, PartOf, After, Before]);
-        let ordered = dice.percent(80);
+        let until = if dice.percent(20) { Until::Started } else { Until::Ready };
+        let until = dice.percent(80).then_some(until);
         let choice = if kind == Before { id + 1..count } else { 0..id };
         if choice.is_empty() {
             continue;
         }
         let on = choice.start + dice.below(choice.end - choice.start);
-        dependencies.push(Dependency { kind, on: ServiceId(on), ordered });
+        dependencies.push(Dependency { kind, on: ServiceId(on), until });
+    }
+    for kind in [Conflicts, Upholds, OnFailure, OnSuccess] {
+        // Only who is upheld is waited for.
+        let choice = if kind == Upholds { id } else { count };
+        if choice > 0 && dice.percent(12) {
+            let on = dice.below(choice);
+            let until = Some(Until::Ready).filter(|_| kind == Upholds);
+            if on != id {
+                dependencies.push(Dependency { kind, on: ServiceId(on), until });
+            }
+        }
     }
     dependencies
 }
@@ -156,7 +218,8 @@ fn dependencies(id: u32, count: u32, dice: &mut Dice) -> Vec<Dependency> {
 /// Where there is no limit in time, nobody may do nothing for ever.
 fn nature(spec: &ServiceSpec, trouble: u32, dice: &mut Dice) -> Nature {
     let chance = |dice: &mut Dice| if dice.percent(50) { trouble } else { 0 };
-    let endless_start = spec.start_timeout.is_none();
+    // One that restarts unseen is waited for until it is up.
+    let endless_start = spec.start_timeout.is_none() || spec.restart.mode == RestartMode::Direct;
     let mut steps = spec.stop.modes.values().flatten().chain(&spec.stop.steps);
     let endless_stop = steps.any(|step| step.timeout.is_none());
     Nature {
@@ -177,7 +240,11 @@ pub(crate) fn longest_stop(spec: &ServiceSpec) -> Option<Duration> {
     // Once as steps, once as the patience with one that ends by itself.
     let last = if spec.stop.final_signal.is_some() { 2 } else { 1 };
     let kill = last * supervisor_engine::KILL_PATIENCE;
+    let command = spec.stop.steps.iter().filter_map(|step| step.timeout).max().unwrap_or_default();
+    let command = command.max(Duration::from_secs(10)) + supervisor_engine::KILL_PATIENCE;
+    let after = u32::try_from(spec.commands.post_stop.len()).expect("there are few") * command;
     // Which of the sequences it will be is not known.
     let mut steps = spec.stop.modes.values().flatten().chain(&spec.stop.steps);
-    steps.try_fold(abort + kill, |sum, step| step.timeout.map(|timeout| sum + 2 * timeout))
+    let rest = abort + kill + after + spec.stop.drain;
+    steps.try_fold(rest, |sum, step| step.timeout.map(|timeout| sum + 2 * timeout))
 }

@@ -1,14 +1,31 @@
 //! What people have asked for, told again from the requests alone, to compare with what came of it.
 
-use supervisor_engine::{Engine, Request, ServiceId, State, StopCause};
+use supervisor_engine::{DependencyKind, Engine, Request, ServiceId, State, StopCause};
 
-/// Whether each service is wanted up.
+/// Whether another service may have started this one, or what needs it, without a request.
+fn is_started_by_others(engine: &Engine, id: ServiceId) -> bool {
+    engine.services().flat_map(|(_, service)| &service.spec().dependencies).any(|dependency| {
+        let starts = match dependency.kind {
+            DependencyKind::Upholds | DependencyKind::OnFailure | DependencyKind::OnSuccess => true,
+            DependencyKind::Requires
+            | DependencyKind::Wants
+            | DependencyKind::BindsTo
+            | DependencyKind::PartOf
+            | DependencyKind::After
+            | DependencyKind::Before
+            | DependencyKind::Conflicts => false,
+        };
+        starts && engine.graph().pulled_by(&[dependency.on]).contains(&id)
+    })
+}
+
+/// Whether each service is wanted up; `None` where a conflict decides.
 #[derive(Debug)]
-pub(crate) struct Wishes(Vec<bool>);
+pub(crate) struct Wishes(Vec<Option<bool>>);
 
 impl Wishes {
     pub(crate) fn none(count: usize) -> Self {
-        Self(vec![false; count])
+        Self(vec![Some(false); count])
     }
 
     /// Takes note of a request that is about to be made.
@@ -19,23 +36,23 @@ impl Wishes {
             Request::Boot if !over => {
                 let enabled = engine.services().filter(|(_, service)| service.spec().enabled);
                 let enabled: Vec<ServiceId> = enabled.map(|(id, _)| id).collect();
-                self.set(graph.pulled_by(&enabled), true);
+                self.set_up(&enabled, engine);
             }
             Request::Start(services) | Request::Restart { services, .. } if !over => {
-                self.set(graph.pulled_by(services), true);
+                self.set_up(services, engine);
             }
             Request::Stop { services, no_dependents: true, .. } => {
-                self.set(services.iter().copied(), false);
+                self.set(services.iter().copied(), Some(false));
             }
             Request::Stop { services, no_dependents: false, .. } => {
-                self.set(graph.stopped_with(services), false);
+                self.set(graph.stopped_with(services), Some(false));
             }
             Request::Reset(services) => {
                 let failed =
                     |id: &ServiceId| matches!(engine.service(*id).state(), State::Failed(_));
-                self.set(services.iter().copied().filter(failed), false);
+                self.set(services.iter().copied().filter(failed), Some(false));
             }
-            Request::Shutdown { .. } => self.0.fill(false),
+            Request::Shutdown { .. } => self.0.fill(Some(false)),
             Request::Boot
             | Request::Start(_)
             | Request::Restart { .. }
@@ -48,10 +65,14 @@ impl Wishes {
     pub(crate) fn check(&self, engine: &Engine) -> Result<(), String> {
         for (id, service) in engine.services() {
             let state = service.state();
-            let fine = if self.0[id.index()] {
+            let Some(wanted) = self.0[id.index()] else { continue };
+            let fine = if wanted {
                 match state {
                     State::Stopped(cause) => match cause {
-                        StopCause::StoppedWith(_) | StopCause::BoundTo(_) => true,
+                        StopCause::StoppedWith(_)
+                        | StopCause::BoundTo(_)
+                        | StopCause::Condition
+                        | StopCause::ConflictsWith(_) => true,
                         StopCause::NeverStarted
                         | StopCause::Requested
                         | StopCause::Shutdown
@@ -68,17 +89,24 @@ impl Wishes {
                     | State::Failed(_) => true,
                 }
             } else {
-                state.is_at_rest() || state.is_stuck()
+                state.is_at_rest() || state.is_stuck() || is_started_by_others(engine, id)
             };
             if !fine {
-                let wanted = if self.0[id.index()] { "up" } else { "down" };
+                let wanted = if wanted { "up" } else { "down" };
                 return Err(format!("{id:?} is wanted {wanted} and is {state:?}"));
             }
         }
         Ok(())
     }
 
-    fn set(&mut self, services: impl IntoIterator<Item = ServiceId>, up: bool) {
+    fn set_up(&mut self, named: &[ServiceId], engine: &Engine) {
+        let graph = engine.graph();
+        let pulled = graph.pulled_by(named);
+        let contested = pulled.iter().any(|id| !graph.rivals(*id).is_empty());
+        self.set(pulled, (!contested).then_some(true));
+    }
+
+    fn set(&mut self, services: impl IntoIterator<Item = ServiceId>, up: Option<bool>) {
         for id in services {
             self.0[id.index()] = up;
         }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use supervisor_engine::{
-    Action, ActionKind, ControlCommand, Exit, Invocation, Kind, Moment, Notification, Process,
-    Report, ServiceId, ServiceSpec, Signal, SpawnError, WatchdogMessage, Whom,
+    Action, ActionKind, ControlCommand, Exit, Invocation, Kind, Moment, Notification, Probe,
+    Process, Report, ServiceId, ServiceSpec, Signal, SpawnError, WatchdogMessage, Whom,
 };
 
 use crate::dice::Dice;
@@ -34,9 +34,13 @@ const SOON: Duration = Duration::from_secs(5);
 struct Body {
     invocation: Invocation,
     main: bool,
+    /// Whether main is only there to fork the service.
+    starter: bool,
+    /// Whether it was asked to end: then nobody searches for main any more.
+    asked: bool,
     others: bool,
     control: bool,
-    probe: bool,
+    probe: Option<Probe>,
     immortal: bool,
 }
 
@@ -48,7 +52,10 @@ enum Event {
     OthersEnd,
     ControlEnds(Result<Exit, SpawnError>),
     Says(Notification),
-    ProbeSucceeds,
+    ProbeSucceeds(Probe),
+    ProbeFails,
+    MainFound,
+    MainUnknown,
 }
 
 impl World {
@@ -77,7 +84,9 @@ impl World {
                 if !std::mem::take(&mut body.main) {
                     return None;
                 }
-                let leaves = self.natures[id.service().index()].leaves_others;
+                let nature = &self.natures[id.service().index()];
+                let forked = std::mem::take(&mut body.starter) && exit == Exit::Code(0);
+                let leaves = if forked { 100 - nature.frail } else { nature.leaves_others };
                 body.others = self.dice.percent(leaves);
                 let remaining = body.others;
                 if remaining && self.dice.percent(50) {
@@ -87,7 +96,8 @@ impl World {
                 Report::Exited { process: Process::Main, exit, remaining }
             }
             Event::OthersEnd => {
-                if !std::mem::take(&mut body.others) {
+                // While main lives they are nobody's business.
+                if !std::mem::take(&mut body.others) || body.main {
                     return None;
                 }
                 Report::Emptied
@@ -96,6 +106,8 @@ impl World {
                 if !std::mem::take(&mut body.control) {
                     return None;
                 }
+                let leaves = self.natures[id.service().index()].leaves_others;
+                body.others |= !body.main && result.is_ok() && self.dice.percent(leaves);
                 let remaining = body.main || body.others;
                 match result {
                     Ok(exit) => Report::Exited { process: Process::Control, exit, remaining },
@@ -114,11 +126,30 @@ impl World {
                 }
                 Report::Notified(message)
             }
-            Event::ProbeSucceeds => {
-                if !std::mem::take(&mut body.probe) {
+            Event::ProbeSucceeds(probe) => {
+                if body.probe != Some(probe) {
                     return None;
                 }
-                Report::ProbeSucceeded
+                body.probe = body.probe.filter(|probe| *probe == Probe::Liveness);
+                Report::ProbeSucceeded(probe)
+            }
+            Event::ProbeFails => {
+                body.probe.take_if(|probe| *probe == Probe::Liveness)?;
+                Report::ProbeFailed
+            }
+            Event::MainFound => {
+                if body.main || !body.others || body.asked {
+                    return None;
+                }
+                body.main = true;
+                self.may_die(id, now);
+                Report::MainFound
+            }
+            Event::MainUnknown => {
+                if body.main || !body.others || body.asked {
+                    return None;
+                }
+                Report::MainUnknown
             }
         };
         Some((id, report))
@@ -128,18 +159,21 @@ impl World {
     pub(crate) fn perform(&mut self, action: Action, now: Moment) {
         let id = action.service;
         let nature = self.natures[id.service().index()].clone();
+        if self.bodies.get(&id).is_none_or(|body| body.invocation != action.invocation) {
+            let body = Body {
+                invocation: action.invocation,
+                main: false,
+                starter: self.specs[id.service().index()].kind == Kind::Forking,
+                asked: false,
+                others: false,
+                control: false,
+                probe: None,
+                immortal: self.dice.percent(nature.immortal),
+            };
+            self.bodies.insert(id, body);
+        }
         match action.what {
-            ActionKind::Spawn => {
-                let immortal = self.dice.percent(nature.immortal);
-                let body = Body {
-                    invocation: action.invocation,
-                    main: false,
-                    others: false,
-                    control: false,
-                    probe: false,
-                    immortal,
-                };
-                self.bodies.insert(id, body);
+            ActionKind::Spawn(_) => {
                 let fails = !self.calm && self.dice.percent(nature.spawn_fails);
                 let event = if fails { Event::SpawnFails } else { Event::Spawned };
                 let delay = self.dice.millis(0, 50);
@@ -147,14 +181,26 @@ impl World {
             }
             ActionKind::Run(command) => self.run(id, command, &nature, now),
             ActionKind::Signal { signal, whom } => self.signal(id, signal, whom, &nature, now),
-            ActionKind::StartProbe => {
-                self.body(id).probe = true;
+            ActionKind::FindMain => {
                 if !self.dice.percent(nature.silent) {
                     let delay = self.dice.millis(0, 1_000);
-                    self.plan(id, now + delay, Event::ProbeSucceeds);
+                    let known = self.dice.percent(70);
+                    let event = if known { Event::MainFound } else { Event::MainUnknown };
+                    self.plan(id, now + delay, event);
                 }
             }
-            ActionKind::StopProbe => self.body(id).probe = false,
+            ActionKind::StartProbe(probe) => {
+                self.body(id).probe = Some(probe);
+                if !self.dice.percent(nature.silent) {
+                    let delay = self.dice.millis(0, 1_000);
+                    self.plan(id, now + delay, Event::ProbeSucceeds(probe));
+                }
+                if probe == Probe::Liveness && !self.calm && self.dice.percent(nature.frail) {
+                    let delay = self.dice.millis(0, 5_000);
+                    self.plan(id, now + delay, Event::ProbeFails);
+                }
+            }
+            ActionKind::StopProbe(_) => self.body(id).probe = None,
             ActionKind::Release => _ = self.bodies.remove(&id),
         }
     }
@@ -177,13 +223,12 @@ impl World {
                 let code = u8::from(!self.calm && self.dice.percent(nature.frail));
                 self.plan(id, now + up, Event::MainEnds(Exit::Code(code)));
             }
-            Kind::Target | Kind::Simple | Kind::Notify | Kind::Oneshot => {}
+            Kind::Forking if !self.dice.percent(nature.silent) => {
+                self.plan(id, now + up, Event::MainEnds(Exit::Code(0)));
+            }
+            Kind::Target | Kind::Simple | Kind::Notify | Kind::Forking | Kind::Oneshot => {}
         }
-        if !self.calm && self.dice.percent(nature.frail) {
-            let end = self.dice.millis(0, 5_000);
-            let exit = self.exit();
-            self.plan(id, now + end, Event::MainEnds(exit));
-        }
+        self.may_die(id, now);
         while kind == Kind::Notify && !self.calm && self.dice.percent(nature.talkative) {
             let later = self.dice.millis(0, 3_000);
             let message = self.message();
@@ -193,6 +238,14 @@ impl World {
                 self.plan(id, now + end + SOON, Event::OthersEnd);
             }
             self.plan(id, now + later, Event::Says(message));
+        }
+    }
+
+    fn may_die(&mut self, id: ServiceId, now: Moment) {
+        if !self.calm && self.dice.percent(self.natures[id.service().index()].frail) {
+            let end = self.dice.millis(0, 5_000);
+            let exit = self.exit();
+            self.plan(id, now + end, Event::MainEnds(exit));
         }
     }
 
@@ -208,12 +261,17 @@ impl World {
         self.plan(id, now + took, Event::ControlEnds(result));
         match command {
             ControlCommand::Stop(_) => self.asked_to_end(id, Exit::Code(0), nature, now),
-            ControlCommand::Reload => {}
+            ControlCommand::Condition(_)
+            | ControlCommand::PreStart(_)
+            | ControlCommand::PostStart(_)
+            | ControlCommand::PostStop(_)
+            | ControlCommand::Reload => {}
         }
     }
 
     fn signal(&mut self, id: ServiceId, signal: Signal, whom: Whom, nature: &Nature, now: Moment) {
         let exit = Exit::Signal { signal, core: signal == Signal::ABRT };
+        self.body(id).asked |= whom == Whom::All;
         let body = *self.body(id);
         if signal == Signal::KILL {
             let late = self.dice.millis(30_000, 90_000);
@@ -231,7 +289,14 @@ impl World {
         } else if signal == Signal::HUP && whom == Whom::Main {
             self.reloads(id, nature, now);
         } else if signal != Signal::HUP && signal != Signal::USR1 {
-            self.asked_to_end(id, exit, nature, now);
+            if whom != Whom::Main && body.control && !self.dice.percent(nature.stubborn) {
+                let took = self.dice.millis(0, 500);
+                self.plan(id, now + took, Event::ControlEnds(Ok(exit)));
+                self.plan(id, now + took + SOON, Event::OthersEnd);
+            }
+            if whom != Whom::Control && body.main {
+                self.asked_to_end(id, exit, nature, now);
+            }
             if whom == Whom::All && body.others && !self.dice.percent(nature.stubborn) {
                 let took = self.dice.millis(0, 500);
                 self.plan(id, now + took, Event::OthersEnd);
@@ -258,6 +323,7 @@ impl World {
 
     /// Its main process may end, or has its own idea.
     fn asked_to_end(&mut self, id: ServiceId, exit: Exit, nature: &Nature, now: Moment) {
+        self.body(id).asked = true;
         if self.dice.percent(nature.stubborn) {
             return;
         }

@@ -82,8 +82,7 @@ impl Observed {
     fn take(&mut self, effects: &mut Effects) -> Result<(), String> {
         while let Some(action) = self.engine.poll_action() {
             let id = self.engine.live(action.invocation).unwrap_or(action.service);
-            let service = self.engine.service(id);
-            self.ledger.act(action, service.spec(), service.goal())?;
+            self.ledger.act(action, self.engine.service(id))?;
             effects.actions.push(action);
         }
         while let Some(change) = self.engine.poll_transition() {

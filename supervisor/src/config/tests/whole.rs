@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use supervisor_engine::{
-    DependencyKind, ExitSet, KillMode, Kind, ModeId, ReloadHow, RestartPolicy, Signal, StopHow,
+    DependencyKind, ExitSet, KillMode, Kind, ModeId, ReloadHow, RestartMode, RestartPolicy, Signal,
+    StopHow, Until,
 };
 
 use super::super::{
@@ -29,7 +30,10 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
     assert_eq!((config.control.mode, config.control.group), (0o660, Some(0)));
 
     let names: Vec<_> = config.services.iter().map(|s| s.spec.name.as_str()).collect();
-    assert_eq!(names, ["app", "db", "migrate", "site", "target", "worker@a", "worker@b"]);
+    assert_eq!(
+        names,
+        ["alert", "app", "cron", "db", "migrate", "old", "site", "target", "worker@a", "worker@b"]
+    );
     let group = |name: &str| -> Vec<_> {
         let members = config.groups[name].members.iter();
         members.map(|id| config.services[id.index()].spec.name.as_str()).collect()
@@ -117,7 +121,7 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
         ]
     );
     let restart = &app.spec.restart;
-    assert_eq!(restart.policy, RestartPolicy::Always);
+    assert_eq!((restart.policy, restart.mode), (RestartPolicy::Always, RestartMode::Direct));
     assert_eq!(restart.delay, Duration::from_millis(200));
     assert_eq!(restart.max_delay, Duration::from_mins(1));
     assert!((restart.factor - 3.0).abs() < f64::EPSILON && restart.jitter.abs() < f64::EPSILON);
@@ -142,19 +146,24 @@ fn a_spec_that_sets_every_supported_key_says_so_in_the_config() {
         .spec
         .dependencies
         .iter()
-        .map(|d| (d.kind, config.services[d.on.index()].spec.name.as_str(), d.ordered))
+        .map(|d| (d.kind, config.services[d.on.index()].spec.name.as_str(), d.until))
         .collect();
+    let ready = Some(Until::Ready);
     assert_eq!(
         relations,
         [
-            (DependencyKind::Requires, "migrate", true),
-            (DependencyKind::Requires, "db", false),
-            (DependencyKind::Wants, "worker@a", true),
-            (DependencyKind::Wants, "worker@b", true),
-            (DependencyKind::BindsTo, "db", true),
-            (DependencyKind::PartOf, "db", true),
-            (DependencyKind::After, "worker@a", true),
-            (DependencyKind::Before, "site", true),
+            (DependencyKind::Requires, "migrate", ready),
+            (DependencyKind::Requires, "db", None),
+            (DependencyKind::Wants, "worker@a", ready),
+            (DependencyKind::Wants, "worker@b", ready),
+            (DependencyKind::BindsTo, "db", ready),
+            (DependencyKind::PartOf, "db", None),
+            (DependencyKind::After, "worker@a", ready),
+            (DependencyKind::Before, "site", ready),
+            (DependencyKind::Conflicts, "old", None),
+            (DependencyKind::Upholds, "cron", Some(Until::Started)),
+            (DependencyKind::OnFailure, "alert", None),
+            (DependencyKind::OnSuccess, "alert", None),
         ]
     );
 

@@ -78,7 +78,13 @@ async fn a_dry_run_answers_the_plan() {
     let asking = daemon.asking("POST", "/v1/operations", body);
     let Some(Call::Plan { request, reply }) = calls.recv().await else { panic!() };
     assert_eq!(request.verb, Verb::Stop);
-    let plan = Plan { verb: Verb::Stop, waves: Vec::new(), worst_ms: None };
+    let plan = Plan {
+        verb: Verb::Stop,
+        waves: Vec::new(),
+        worst_ms: None,
+        longest_stop: None,
+        warnings: Vec::new(),
+    };
     reply.send(Ok(plan.clone())).unwrap();
     let answer = asking.await.unwrap();
     assert_eq!(answer.status, StatusCode::OK);

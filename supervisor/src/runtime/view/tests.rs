@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Dependency, DependencyKind, Kind, Moment, Report, Request, ServiceSpec, Signal, SpawnError,
+    Until,
 };
 
 use super::*;
@@ -13,7 +14,8 @@ fn at(seconds: u64) -> Moment {
 /// `db`, and `web`, which requires it.
 fn engine() -> Engine {
     let mut web = ServiceSpec::new("web", Kind::Simple);
-    web.dependencies = vec![Dependency { on: DB, kind: DependencyKind::Requires, ordered: true }];
+    web.dependencies =
+        vec![Dependency { on: DB, kind: DependencyKind::Requires, until: Some(Until::Ready) }];
     Engine::new(vec![ServiceSpec::new("db", Kind::Notify), web], 1).unwrap()
 }
 
