@@ -78,11 +78,8 @@ impl Engine {
                 starts.entry(id).or_insert(reason);
             }
         }
-        let phases = [
-            (PlanKind::Stop, &stops),
-            (PlanKind::Start, &starts),
-            (PlanKind::Stop, &replaced),
-        ];
+        let phases =
+            [(PlanKind::Stop, &stops), (PlanKind::Start, &starts), (PlanKind::Stop, &replaced)];
         self.plan(&phases, manner)
     }
 

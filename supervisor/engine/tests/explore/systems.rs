@@ -217,13 +217,21 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
 /// Services that are restarted without a gap. With two processes at a time there are too many
 /// situations for all of them.
 pub(crate) fn overlapping() -> Vec<(String, ServiceSpec)> {
-    [Kind::Notify, Kind::Simple].map(|kind| (format!("{kind:?} overlap"), overlap(kind))).into()
+    let mut commands = overlap(Kind::Simple);
+    commands.commands.condition = vec![Failure::Counts];
+    commands.commands.post_stop = vec![Failure::Counts];
+    commands.stop.drain = SECOND;
+    let kinds = [Kind::Notify, Kind::Simple, Kind::Forking];
+    let kinds = kinds.map(|kind| (format!("{kind:?} overlap"), overlap(kind)));
+    kinds.into_iter().chain([("overlap with commands".to_owned(), commands)]).collect()
 }
 
 /// Two services for each kind of dependency, in order or not where that makes a difference; the
 /// other one comes up late, and fails or is tried again.
 pub(crate) fn pairs() -> Vec<(String, Vec<ServiceSpec>)> {
-    use DependencyKind::{After, Before, BindsTo, PartOf, Requires, Wants};
+    use DependencyKind::{
+        After, Before, BindsTo, Conflicts, OnFailure, PartOf, Requires, Upholds, Wants,
+    };
     let ordered = [Requires, Wants, BindsTo, After, Before].map(|kind| (kind, true));
     let unordered = [Requires, BindsTo, PartOf].map(|kind| (kind, false));
     let mut pairs = Vec::new();
@@ -240,6 +248,11 @@ pub(crate) fn pairs() -> Vec<(String, Vec<ServiceSpec>)> {
         pairs.push((format!("overlap, {kind:?}"), vec![spec(Kind::Simple, |_| {}), one]));
         let one = depends(spec(Kind::Simple, |_| {}), kind, 0, true);
         pairs.push((format!("{kind:?} overlap"), vec![overlap(Kind::Notify), one]));
+    }
+    for kind in [Conflicts, Upholds, OnFailure] {
+        let other = spec(Kind::Simple, |spec| spec.restart.policy = RestartPolicy::No);
+        let one = depends(overlap(Kind::Notify), kind, 0, kind == Upholds);
+        pairs.push((format!("overlap, {kind:?}"), vec![other, one]));
     }
     pairs.extend(related());
     let reload = |how| Some(ReloadSpec { how, timeout: Some(5 * SECOND) });

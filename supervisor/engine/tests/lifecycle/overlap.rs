@@ -1,8 +1,9 @@
 //! A restart without a gap: the new process comes up beside the old one and takes its place.
 
 use supervisor_engine::{
-    Cause, Ending, Exit, FailReason, Invocation, Outcome, Overlap, PlanKind, Process, ReloadHow,
-    ReloadSpec, Report, RestartMode, Signal, Status, StopCause,
+    Cause, Ending, Exit, FailReason, Failure, Invocation, Manner, ModeId, Outcome, Overlap,
+    PlanKind, Process, ReloadHow, ReloadSpec, Report, Request, RestartMode, RestartPolicy, Signal,
+    Status, StopCause,
 };
 
 use crate::case::{Case, Spec, error, millis, notify, secs, signal, simple};
@@ -16,7 +17,7 @@ fn web() -> Spec {
 }
 
 /// How a new process does not come up.
-type Failure = fn(&mut Case);
+type Fail = fn(&mut Case);
 
 /// All of an old invocation ends.
 fn ends(case: &mut Case, old: Invocation) {
@@ -88,7 +89,7 @@ fn both_processes_are_told_of_under_the_name_of_the_service() {
 
 #[test]
 fn a_new_process_that_does_not_come_up_changes_nothing() {
-    let reasons: [(Failure, Ending); 3] = [
+    let reasons: [(Fail, Ending); 3] = [
         (|case| case.spawn_fails("web"), Ending::SpawnFailed(error("exec"))),
         (
             |case| {
@@ -289,10 +290,10 @@ fn signals_go_to_the_process_that_is_the_service_and_reloads_to_the_one_that_wil
     case.spawned("web");
     let reload = case.reload("web");
     let (services, signal) = (case.ids("web"), Signal::USR1);
-    case.request(supervisor_engine::Request::Signal { services: services.clone(), signal });
+    case.request(Request::Signal { services: services.clone(), signal });
     case.does(["web' spawn", "web USR1 main"]);
     case.says("web", "READY");
-    case.request(supervisor_engine::Request::Signal { services, signal });
+    case.request(Request::Signal { services, signal });
     case.does(["web' HUP main", "web TERM all", "web' USR1 main"]);
     case.came_to(reload, "web", &Outcome::Reloaded);
 
@@ -374,9 +375,144 @@ fn the_restart_signal_is_for_the_old_process() {
 }
 
 #[test]
+fn a_restart_by_force_or_of_a_mode_is_an_ordinary_one() {
+    for (manner, does) in [
+        (Manner::Force, ["web KILL all", "web release", "web spawn"]),
+        (Manner::Mode(ModeId(0)), ["web INT all", "web release", "web spawn"]),
+    ] {
+        let steps = vec![signal(Signal::INT, 5)];
+        let spec = web().with(|spec| _ = spec.stop.modes.insert(ModeId(0), steps));
+        let mut case = Case::up([spec]);
+        let services = case.ids("web");
+        case.request(Request::Restart { services, manner, no_dependents: false });
+        case.exits("web", 0);
+        case.does(does);
+    }
+}
+
+#[test]
+fn a_restart_by_force_kills_both_processes() {
+    let mut case = Case::up([web()]);
+    let old = case.invocation("web");
+    case.restart("web");
+    case.comes_up("web");
+    case.does(["web' spawn", "web TERM all"]);
+    let services = case.ids("web");
+    let (manner, no_dependents) = (Manner::Force, false);
+    let restart = case.request(Request::Restart { services, manner, no_dependents });
+    assert_eq!(case.actions(), ["web' KILL all", "web KILL all"]);
+    ends(&mut case, old);
+    case.exits("web", 0);
+    case.comes_up("web");
+    case.came_to(restart, "web", &Outcome::Restarted);
+}
+
+#[test]
+fn a_condition_that_is_not_met_leaves_the_old_process() {
+    let spec = web().with(|spec| spec.commands.condition = vec![Failure::Counts]);
+    let mut case = Case::of([spec]);
+    case.start("web");
+    case.command_exits("web", 0);
+    case.comes_up("web");
+    case.actions();
+    let old = case.state("web").clone();
+    let restart = case.restart("web");
+    case.command_exits("web", 1);
+    case.does(["web' condition 1", "web' release"]);
+    case.came_to(restart, "web", &Outcome::Skipped);
+    assert_eq!(case.state("web"), &old);
+}
+
+#[test]
+fn the_commands_around_a_service_are_run_for_each_of_the_two() {
+    let spec = web().with(|spec| {
+        spec.commands.pre_start = vec![Failure::Counts];
+        spec.commands.post_start = vec![Failure::Counts];
+        spec.commands.post_stop = vec![Failure::Counts];
+        spec.stop.drain = secs(5);
+    });
+    let mut case = Case::of([spec]);
+    case.start("web");
+    case.command_exits("web", 0);
+    case.comes_up("web");
+    case.command_exits("web", 0);
+    case.does(["web pre-start 1", "web spawn", "web post-start 1"]);
+    let old = case.invocation("web");
+    let restart = case.restart("web");
+    case.command_exits("web", 0);
+    case.comes_up("web");
+    case.does(["web' pre-start 1", "web' spawn", "web' post-start 1"]);
+    case.command_exits("web", 0);
+    case.does([]);
+    case.after(secs(5));
+    case.does(["web TERM all"]);
+    let exit = Exit::Code(0);
+    case.report_of(old, Report::Exited { process: Process::Main, exit, remaining: false });
+    case.does(["web post-stop 1"]);
+    assert!(!case.has_ended(restart));
+    case.report_of(old, Report::Exited { process: Process::Control, exit, remaining: false });
+    case.does(["web release"]);
+    case.came_to(restart, "web", &Outcome::Restarted);
+}
+
+#[test]
+fn what_conflicts_with_it_waits_for_both_processes() {
+    let mut case = Case::of([web(), simple("rival").conflicts("web")]);
+    case.start("web");
+    case.comes_up("web");
+    let old = case.invocation("web");
+    case.restart("web");
+    case.comes_up("web");
+    let start = case.start("rival");
+    case.actions();
+    case.exits("web", 0);
+    case.is("web", Status::Stopped);
+    case.is("rival", Status::Waiting);
+    case.does(["web' release"]);
+    ends(&mut case, old);
+    case.does(["web release", "rival spawn"]);
+    case.comes_up("rival");
+    case.came_to(start, "rival", &Outcome::Started);
+}
+
+#[test]
+fn only_the_end_of_the_service_counts_for_others() {
+    let mut case = Case::up([
+        web().on_failure("mend").with(|spec| spec.restart.policy = RestartPolicy::No),
+        simple("mend").with(|spec| spec.enabled = false),
+    ]);
+    case.restart("web");
+    case.spawn_fails("web");
+    case.does(["web' spawn", "web' release"]);
+    case.restart("web");
+    case.comes_up("web");
+    case.exits("web", 1);
+    case.does(["web' spawn", "web TERM all", "web' release", "mend spawn"]);
+}
+
+#[test]
+fn both_processes_get_their_part_of_a_shutdown() {
+    let stops = || [signal(Signal::TERM, 10)];
+    let mut case =
+        Case::up([simple("db").stops_by(stops()), web().requires("db").stops_by(stops())]);
+    let old = case.invocation("web");
+    case.restart("web");
+    case.comes_up("web");
+    case.actions();
+    case.shut_down(Some(10));
+    case.does(["web' TERM all"]);
+    // Half of the time is for what stops after them.
+    case.after(secs(5));
+    case.does(["web' KILL all", "web KILL all"]);
+    ends(&mut case, old);
+    case.dies("web", Signal::KILL);
+    assert!(case.actions().contains(&"db TERM all".to_owned()));
+}
+
+#[test]
 fn the_plan_stops_the_old_process_last() {
     let case = Case::up([web(), simple("app").requires("web")]);
-    let plan = case.engine.plan_restart(&[case.id("web")], supervisor_engine::Manner::Graceful, false);
+    let plan = case.engine.plan_restart(&[case.id("web")], Manner::Graceful, false);
     let steps: Vec<_> = plan.waves.iter().flatten().map(|step| (step.service, step.what)).collect();
     let web = case.id("web");
     assert_eq!(steps, [(web, PlanKind::Start), (web, PlanKind::Stop)]);

@@ -646,9 +646,9 @@ impl Ledger {
 
     /// Nothing starts before what it requires is up and what it comes after is settled.
     fn check_start(&self, id: ServiceId, engine: &Engine) -> Verdict {
-        let beside = engine.services().find(|(rival, _)| {
-            self.is_there(*rival) && conflict(engine, id, *rival)
-        });
+        let beside = engine
+            .services()
+            .find(|(rival, _)| self.is_there(*rival) && conflict(engine, id, *rival));
         rule(beside.is_none(), "nothing starts beside what it conflicts with")?;
         for on in engine.graph().predecessors(id) {
             let account = &self.accounts[on.index()];
