@@ -185,3 +185,44 @@ fn a_shutdown_stops_both_and_reports_both() {
     assert_eq!(answer.matches(killed).count(), 2, "{answer}");
     assert_eq!(daemon.wait_exit(), 0);
 }
+
+#[test]
+fn commands_are_run_for_each_of_the_two_and_know_which_one_they_are_for() {
+    let mut daemon = app(
+        "--term-exit 4 --ready",
+        r#"drain = "1ms"
+        pre-start = ["${FIXTURE} before --exit 0"]
+        post-stop = ["${FIXTURE} last --env EXIT_STATUS --exit 0"]"#,
+    );
+    let old = daemon.wait_state("app", State::Running).pid.unwrap();
+    let restart = daemon.operate("restart", &["app"]);
+    assert_eq!(restart.items[0].result, Some(ItemResult::Restarted));
+    assert!(!alive(old));
+    assert_eq!(daemon.order("start"), ["before", "app", "before", "app", "last"]);
+    assert_eq!(daemon.happened("env", "last")[0].detail, "EXIT_STATUS=4");
+    let steps: Vec<_> = daemon.detail("app").runs[0].stop.iter().map(|p| p.step.clone()).collect();
+    assert_eq!(steps, ["drain", "signal TERM", "post-stop 1"]);
+    assert_eq!(daemon.terminate(), 0);
+}
+
+#[test]
+fn what_forks_is_followed_in_both_places() {
+    let mut daemon = Daemon::start(
+        r#"
+        [service.app]
+        type = "forking"
+        restart-mode = "overlap"
+        environment = { daemon = "setsid ${FIXTURE} app" }
+        command = ["sh", "-c", "($$daemon &)"]"#,
+    );
+    daemon.wait_state("app", State::Running);
+    for count in 2..5 {
+        let old = daemon.wait_record("start", "app", count - 1).pid;
+        let restart = daemon.operate("restart", &["app"]);
+        assert_eq!(restart.items[0].result, Some(ItemResult::Restarted), "{restart:?}");
+        assert!(!alive(old));
+        let new = daemon.wait_record("start", "app", count).pid;
+        assert_eq!(daemon.pid_of("app"), new);
+    }
+    assert_eq!(daemon.terminate(), 0);
+}
