@@ -28,6 +28,7 @@ mod output;
 mod privileges;
 mod probe;
 mod reader;
+mod recipe;
 mod restart;
 mod scheduling;
 mod sections;
@@ -49,9 +50,11 @@ use std::time::Duration;
 use supervisor_engine::{ControlCommand, ServiceId, ServiceSpec, Signal};
 
 pub use fault::{Fault, LoadError};
+pub use instances::{Counts, Instances, MOST_INSTANCES};
 pub use line_pattern::LinePattern;
 pub use load::{LoadOptions, load};
 pub use privileges::{Capabilities, Privileges};
+pub use recipe::Recipe;
 pub use scheduling::{CpuSet, IoClass, Scheduler, Scheduling};
 pub use source::Location;
 pub(crate) use value::{Bad, duration};
@@ -71,6 +74,10 @@ pub struct Config {
     pub groups: BTreeMap<String, GroupConfig>,
     /// The names of all `stop-modes`; the place is the engine's `ModeId`.
     pub stop_modes: Vec<String>,
+    /// Each service with `instances`, by the name without `@`.
+    pub instances: BTreeMap<String, Instances>,
+    /// What it takes to change numbers of instances; kept only if there are any.
+    pub recipe: Option<Recipe>,
 }
 
 /// `[supervisor]`: the daemon itself.

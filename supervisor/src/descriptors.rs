@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd as _};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::config::{Config, Limit};
+use crate::config::{Config, Limit, ServiceConfig};
 use crate::control::MAX_CONNECTIONS;
 
 /// How the descriptors that this process may have are shared.
@@ -20,6 +20,8 @@ pub(crate) struct Share {
     for_starts: u64,
     /// Connections at a time.
     pub(crate) connections: usize,
+    /// What the daemon was started with, if it has another limit now.
+    inherited: Option<Limit>,
 }
 
 impl Share {
@@ -40,13 +42,20 @@ impl Share {
             return Self::of(soft);
         }
         let resource = RESOURCE as u32;
-        for service in &mut config.services {
-            let limits = &mut service.context.limits;
-            if !limits.iter().any(|limit| limit.resource == resource) {
-                limits.push(Limit { resource, name: "nofile", soft, hard });
-            }
+        let inherited = Some(Limit { resource, name: "nofile", soft, hard });
+        let share = Self { inherited, ..Self::of(hard) };
+        config.services.iter_mut().for_each(|service| share.limit(service));
+        share
+    }
+
+    /// Gives a service the limit that the daemon was started with, unless its spec has one.
+    pub(crate) fn limit(self, service: &mut ServiceConfig) {
+        let limits = &mut service.context.limits;
+        if let Some(inherited) = self.inherited
+            && !limits.iter().any(|limit| limit.resource == inherited.resource)
+        {
+            limits.push(inherited);
         }
-        Self::of(hard)
     }
 
     fn of(limit: u64) -> Self {
@@ -58,6 +67,7 @@ impl Share {
         Self {
             for_starts: limit - reserve,
             connections: usize::try_from(connections).unwrap_or(MAX_CONNECTIONS),
+            inherited: None,
         }
     }
 
@@ -85,19 +95,23 @@ mod tests {
 
     #[test]
     fn a_low_limit_is_shared_and_a_high_one_hardly_felt() {
-        assert_eq!(Share::of(64), Share { for_starts: 48, connections: 8 });
-        assert_eq!(Share::of(1024), Share { for_starts: 768, connections: 128 });
-        assert_eq!(Share::of(65_536), Share { for_starts: 65_216, connections: 256 });
+        for (limit, for_starts, connections) in
+            [(64, 48, 8), (1024, 768, 128), (65_536, 65_216, 256)]
+        {
+            let share = Share { for_starts, connections, inherited: None };
+            assert_eq!(Share::of(limit), share);
+        }
         assert_eq!(Share::of(u64::MAX).connections, 256);
     }
 
     #[test]
     fn a_start_leaves_the_last_descriptors_alone() {
         let any = std::io::stdin();
-        assert!(Share { for_starts: u64::MAX, connections: 1 }.admit_start(&any).is_ok());
-        let error = Share { for_starts: 0, connections: 1 }.admit_start(&any).unwrap_err();
+        let share = |for_starts| Share { for_starts, connections: 1, inherited: None };
+        assert!(share(u64::MAX).admit_start(&any).is_ok());
+        let error = share(0).admit_start(&any).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
-        assert!(Share { for_starts: u64::MAX, connections: 1 }.admits(&any));
-        assert!(!Share { for_starts: 0, connections: 1 }.admits(&any));
+        assert!(share(u64::MAX).admits(&any));
+        assert!(!share(0).admits(&any));
     }
 }

@@ -9,6 +9,7 @@
 mod calls;
 mod fd_store;
 mod main_pid;
+mod membership;
 mod monitor;
 mod names;
 mod notices;
@@ -18,6 +19,7 @@ mod poller;
 mod probes;
 mod publish;
 mod reaper;
+mod scale;
 mod shutdown;
 mod tags;
 mod unit;
@@ -46,6 +48,7 @@ use self::notices::NotifyBuffer;
 use self::poller::Poller;
 use self::probes::ProbeNews;
 use self::reaper::Owner;
+use self::scale::{Remade, ScaleCall};
 use self::shutdown::Shutdown;
 use self::tags::Tags;
 use self::unit::Unit;
@@ -136,6 +139,11 @@ pub(crate) struct Runtime {
     todo: VecDeque<Action>,
     /// Who waits for the end of operations.
     waiters: BTreeMap<OperationId, Vec<Reply<Operation>>>,
+    /// Requests for other numbers of instances; for the first one a spec is being made.
+    scale_calls: VecDeque<ScaleCall>,
+    remade_news: mpsc::UnboundedSender<Remade>,
+    /// Services that were removed and may have left something.
+    removed: Vec<ServiceId>,
     probe_news: mpsc::UnboundedSender<ProbeNews>,
     notify_buffer: Box<NotifyBuffer>,
     notify_dir: PathBuf,
@@ -155,6 +163,7 @@ struct Inboxes {
     signals: Signals,
     probes: mpsc::UnboundedReceiver<ProbeNews>,
     calls: mpsc::Receiver<Call>,
+    remade: mpsc::UnboundedReceiver<Remade>,
     faults: mpsc::UnboundedReceiver<Fault>,
 }
 
@@ -163,6 +172,7 @@ enum Input {
     Signal(OwnSignal),
     Probe(ProbeNews),
     Call(Call),
+    Remade(Remade),
     LogFault(Fault),
 }
 
@@ -174,6 +184,7 @@ impl Inboxes {
             signal = self.signals.next() => Input::Signal(signal),
             Some(news) = self.probes.recv() => Input::Probe(news),
             Some(call) = self.calls.recv() => Input::Call(call),
+            Some(remade) = self.remade.recv() => Input::Remade(remade),
             Some(fault) = self.faults.recv() => Input::LogFault(fault),
         }
     }
@@ -184,6 +195,8 @@ impl Inboxes {
         inputs.extend(iter::from_fn(|| self.signals.try_next()).take(SHARE).map(Input::Signal));
         inputs.extend(iter::from_fn(|| self.probes.try_recv().ok()).take(SHARE).map(Input::Probe));
         inputs.extend(iter::from_fn(|| self.calls.try_recv().ok()).take(SHARE).map(Input::Call));
+        // One at a time is made.
+        inputs.extend(self.remade.try_recv().ok().map(Input::Remade));
         inputs
             .extend(iter::from_fn(|| self.faults.try_recv().ok()).take(SHARE).map(Input::LogFault));
         // Stable: only the first one is out of its place.
@@ -198,7 +211,8 @@ impl Input {
             Self::Signal(_) => 0,
             Self::Probe(_) => 1,
             Self::Call(_) => 2,
-            Self::LogFault(_) => 3,
+            Self::Remade(_) => 3,
+            Self::LogFault(_) => 4,
         }
     }
 }
@@ -213,8 +227,9 @@ impl Runtime {
     fn new(parts: Parts) -> io::Result<(Self, Inboxes)> {
         let Parts { config, engine, logs, faults, calls, signals, .. } = parts;
         let (probe_news, probes) = mpsc::unbounded_channel();
+        let (remade_news, remade) = mpsc::unbounded_channel();
         let runtime = Self {
-            names: Names::new(&config),
+            names: Names::new(&config, |_| true),
             units: Units::new(&engine),
             engine,
             config,
@@ -231,6 +246,9 @@ impl Runtime {
             look_again: false,
             todo: VecDeque::new(),
             waiters: BTreeMap::new(),
+            scale_calls: VecDeque::new(),
+            remade_news,
+            removed: Vec::new(),
             probe_news,
             notify_buffer: Box::new(NotifyBuffer::new()),
             notify_dir: parts.notify_dir,
@@ -243,7 +261,7 @@ impl Runtime {
             boot: None,
             shutdown: Shutdown::default(),
         };
-        Ok((runtime, Inboxes { signals, probes, calls, faults }))
+        Ok((runtime, Inboxes { signals, probes, calls, remade, faults }))
     }
 
     async fn run(mut self, mut inboxes: Inboxes) -> io::Result<Ended> {
@@ -253,6 +271,7 @@ impl Runtime {
         let mut yielded = clock::now();
         loop {
             self.perform();
+            self.clear_removed();
             self.on_time();
             if self.shutdown.is_over() && self.todo.is_empty() {
                 break;
@@ -281,6 +300,7 @@ impl Runtime {
                     Input::Signal(signal) => self.on_signal(signal),
                     Input::Probe(news) => self.on_probe_news(news),
                     Input::Call(call) => self.on_call(call),
+                    Input::Remade(remade) => self.on_remade(remade),
                     Input::LogFault(fault) => self.on_log_fault(&fault),
                 }
             }

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::duration::{self, Limit};
 
 /// Verbs that are known and come with a later version.
-const LATER: [&str; 24] = [
+const LATER: [&str; 23] = [
     "add",
     "avail",
     "blame",
@@ -25,7 +25,6 @@ const LATER: [&str; 24] = [
     "reread",
     "reset",
     "run",
-    "scale",
     "tail",
     "timeline",
     "top",
@@ -132,6 +131,21 @@ pub(crate) enum Verb {
         operation: OperationArgs,
         #[command(flatten)]
         mode: Mode,
+        /// One after the other, each when the one before it is up again; the first that fails ends it
+        #[arg(long)]
+        rolling: bool,
+    },
+    /// Change how many instances services have, until the daemon ends
+    Scale {
+        /// A service with instances, and how many it is to have
+        #[arg(value_name = "NAME=N", required = true)]
+        counts: Vec<Count>,
+        /// Do not wait for the end
+        #[arg(long)]
+        no_wait: bool,
+        /// Wait at most this long; the daemon goes on
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+        timeout: Option<Limit>,
     },
     /// Let services read their configuration again
     Reload {
@@ -193,11 +207,14 @@ pub(crate) enum Verb {
         /// The request
         #[arg(value_name = "VERB")]
         verb: PlanVerb,
-        /// The services
-        #[arg(value_name = "NAME", required_if_eq_any([("verb", "start"), ("verb", "stop"), ("verb", "restart")]))]
+        /// The services; for scale NAME=N
+        #[arg(value_name = "NAME", required_if_eq_any([("verb", "start"), ("verb", "stop"), ("verb", "restart"), ("verb", "scale")]))]
         names: Vec<String>,
         #[command(flatten)]
         mode: Mode,
+        /// For restart: one after the other
+        #[arg(long)]
+        rolling: bool,
     },
     /// Check a spec, without a daemon
     Check {
@@ -252,6 +269,26 @@ impl FromStr for MainPid {
     }
 }
 
+/// How many instances a service is to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) name: String,
+    pub(crate) instances: u32,
+}
+
+impl FromStr for Count {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, count) = text.split_once('=').ok_or("write NAME=N")?;
+        let instances = count.parse().map_err(|_| "behind `=` stands a number of instances")?;
+        if name.is_empty() {
+            return Err("before `=` stands the name of a service");
+        }
+        Ok(Self { name: name.to_owned(), instances })
+    }
+}
+
 /// What start, stop, restart and reload have in common.
 #[derive(Debug, Args)]
 pub(crate) struct OperationArgs {
@@ -290,6 +327,7 @@ pub(crate) enum PlanVerb {
     Restart,
     /// Of everything; takes no names
     Shutdown,
+    Scale,
 }
 
 impl Verb {
@@ -305,7 +343,8 @@ impl Verb {
             | Self::Shutdown { .. }
             | Self::Pid { .. }
             | Self::Version => true,
-            Self::Why { .. }
+            Self::Scale { .. }
+            | Self::Why { .. }
             | Self::Events { .. }
             | Self::Logs { .. }
             | Self::Plan { .. }

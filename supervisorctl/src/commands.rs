@@ -7,6 +7,7 @@ mod notify;
 mod operate;
 mod pid;
 mod plan;
+mod scale;
 mod shutdown;
 mod status;
 mod why;
@@ -79,6 +80,7 @@ fn dispatch(
         | Verb::Start { .. }
         | Verb::Stop { .. }
         | Verb::Restart { .. }
+        | Verb::Scale { .. }
         | Verb::Reload { .. }
         | Verb::Signal { .. }
         | Verb::Shutdown { .. }
@@ -113,9 +115,13 @@ async fn online(
             let request = Request::new(Operation::Stop, operation).with_mode(mode.mode);
             operate::run(client, ui, request).await
         }
-        Verb::Restart { operation, mode } => {
+        Verb::Restart { operation, mode, rolling } => {
             let request = Request::new(Operation::Restart, operation).with_mode(mode.mode);
+            let request = request.with_rolling(rolling);
             operate::run(client, ui, request).await
+        }
+        Verb::Scale { counts, no_wait, timeout } => {
+            scale::run(client, ui, counts, no_wait, timeout).await
         }
         Verb::Reload { operation } => {
             operate::run(client, ui, Request::new(Operation::Reload, operation)).await
@@ -139,7 +145,9 @@ async fn online(
         Verb::Logs { names, lines, follow, stream } => {
             logs::run(client, ui, tz, logs::query(names, lines, follow, stream)).await
         }
-        Verb::Plan { verb, names, mode } => plan::run(client, ui, verb, names, mode.mode).await,
+        Verb::Plan { verb, names, mode, rolling } => {
+            plan::run(client, ui, verb, names, mode.mode, rolling).await
+        }
         Verb::Pid { names } => pid::run(client, ui, &names).await,
         // Done before a daemon was looked for.
         Verb::Check { .. } | Verb::Notify { .. } | Verb::Version => Ok(Exit::Ok),
@@ -165,6 +173,7 @@ fn missing_name(verb: &Verb) -> Option<&'static str> {
         | Verb::Start { .. }
         | Verb::Stop { .. }
         | Verb::Restart { .. }
+        | Verb::Scale { .. }
         | Verb::Reload { .. }
         | Verb::Signal { .. }
         | Verb::Shutdown { .. }

@@ -75,9 +75,9 @@ fn a_condition_that_is_not_met_skips_the_start() {
     assert!(daemon.happened("start", "app").is_empty());
     let run = &daemon.detail("app").runs[0];
     assert_eq!(run.reason, "condition 1 is not met: exit status 1");
-    daemon.ctl(&["start", "app"]).assert("app: skipped (its condition is not met)\n", 0);
+    daemon.ctl(&["start", "app"]).assert("app: skipped (its condition is not met)", 0);
     daemon.open("wanted");
-    daemon.ctl(&["start", "app"]).assert("app: started\n", 0);
+    daemon.ctl(&["start", "app"]).assert("app: started", 0);
 }
 
 #[test]

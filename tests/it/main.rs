@@ -18,6 +18,7 @@ mod forking;
 mod harness;
 mod hostile;
 mod init;
+mod instances;
 mod lifecycle;
 mod liveness;
 mod logs;

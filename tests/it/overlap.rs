@@ -226,3 +226,32 @@ fn what_forks_is_followed_in_both_places() {
     }
     assert_eq!(daemon.terminate(), 0);
 }
+
+#[test]
+fn instances_overlap_one_by_one_also_those_that_came_later() {
+    let mut daemon = Daemon::boot(
+        r#"
+        [service.web]
+        type = "notify"
+        restart-mode = "overlap"
+        command = "${FIXTURE} ${SERVICE}@${INSTANCE} --ready"
+        instances = 1"#,
+    );
+    daemon.ctl(&["scale", "web=2"]).assert("web@2: started", 0);
+    let old = [daemon.pid_of("web@1"), daemon.pid_of("web@2")];
+    daemon.ctl(&["restart", "--rolling", "web"]);
+    for (name, old) in ["web@1", "web@2"].into_iter().zip(old) {
+        assert!(!alive(old));
+        assert_eq!(daemon.state(name), State::Running);
+        assert!(alive(daemon.pid_of(name)));
+    }
+    assert_eq!(daemon.order("start"), ["web@1", "web@2", "web@1", "web@2"]);
+    let [.., last] = [daemon.pid_of("web@1"), daemon.pid_of("web@2")];
+    daemon.ctl(&["scale", "web=1"]).assert("web@2: removed", 0);
+    assert!(!alive(last));
+    daemon.ctl(&["scale", "web=2"]).assert("web@2: started", 0);
+    let again = daemon.pid_of("web@2");
+    assert!(daemon.operate("restart", &["web@2"]).ok);
+    assert_ne!(daemon.pid_of("web@2"), again);
+    assert_eq!(daemon.terminate(), 0);
+}

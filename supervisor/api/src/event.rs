@@ -45,6 +45,16 @@ pub enum EventKind {
         /// What it said; empty: nothing any more.
         text: String,
     },
+    /// There is a service that was not there before. It is stopped, and may be started next.
+    ServiceAdded {
+        /// The service.
+        service: String,
+    },
+    /// A service is gone for good.
+    ServiceRemoved {
+        /// The service.
+        service: String,
+    },
     /// An operation has begun or ended.
     Operation {
         /// Its number.

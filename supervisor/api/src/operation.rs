@@ -18,6 +18,8 @@ pub enum Verb {
     Signal,
     /// Forget failures and start limits.
     Reset,
+    /// Change how many instances there are.
+    Scale,
 }
 
 impl Verb {
@@ -30,6 +32,7 @@ impl Verb {
             Self::Reload => "reload",
             Self::Signal => "signal",
             Self::Reset => "reset",
+            Self::Scale => "scale",
         }
     }
 }
@@ -37,6 +40,7 @@ impl Verb {
 /// Body of `POST /v1/operations`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the JSON object")]
 pub struct OperationRequest {
     /// What to do.
     pub verb: Verb,
@@ -60,6 +64,12 @@ pub struct OperationRequest {
     /// Leave dependents alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_dependents: bool,
+    /// For `restart`: one after the other, each when the one before it is up again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolling: bool,
+    /// For `scale`: how many instances each target is to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<u32>,
 }
 
 /// An operation and how far it is.
@@ -116,6 +126,12 @@ pub enum ItemResult {
     Signalled,
     /// Failures and limits are forgotten.
     Reset,
+    /// It is there now, and down.
+    Added,
+    /// It was there before.
+    Unchanged,
+    /// It is down, and not there any more.
+    Removed,
     /// The process could not be started.
     SpawnFailed,
     /// The process ended, or was ended, before it was up.
@@ -132,6 +148,8 @@ pub enum ItemResult {
     Superseded,
     /// Another service, with which it cannot be up together, is to be up or does not go.
     Conflict,
+    /// It was left as it is, because one before it failed.
+    NotTried,
 }
 
 impl ItemResult {
@@ -146,7 +164,10 @@ impl ItemResult {
             | Self::Restarted
             | Self::Reloaded
             | Self::Signalled
-            | Self::Reset => true,
+            | Self::Reset
+            | Self::Added
+            | Self::Unchanged
+            | Self::Removed => true,
             Self::SpawnFailed
             | Self::StartFailed
             | Self::DependencyFailed
@@ -154,7 +175,8 @@ impl ItemResult {
             | Self::ReloadFailed
             | Self::StopFailed
             | Self::Superseded
-            | Self::Conflict => false,
+            | Self::Conflict
+            | Self::NotTried => false,
         }
     }
 }
@@ -189,7 +211,7 @@ pub struct PlanWave {
 pub struct PlanStep {
     /// The service.
     pub service: String,
-    /// `start` or `stop`.
+    /// `start`, `stop`, `add` or `remove`.
     pub action: String,
     /// `named`, or the relation that pulls it in: `required by web`.
     pub why: String,

@@ -63,10 +63,9 @@ impl Engine {
     pub(crate) fn share_out(&mut self, now: Moment) {
         let Some(until) = self.limit() else { return };
         self.outlook.whole = until - now;
-        if self.outlook.order.is_empty() {
-            self.outlook.order = self.graph.start_order();
-        }
-        self.outlook.needs = self.services().map(|(id, _)| self.need(id)).collect();
+        self.outlook.order = self.graph.start_order();
+        // Also the places of what was removed, which want nothing.
+        self.outlook.needs = self.graph.ids().map(|id| self.need(id)).collect();
         self.outlook.stale = true;
         for id in self.slots() {
             let State::Stopping(stopping) = &self.get(id).state else { continue };
@@ -262,14 +261,18 @@ impl Engine {
             outlook.tails = vec![Duration::ZERO; outlook.needs.len()];
             for id in &outlook.order {
                 let tail = self.graph.predecessors(*id).iter().filter_map(|later| {
-                    let need = outlook.needs[later.index()]?;
-                    Some(need.saturating_add(outlook.tails[later.index()]))
+                    let need = (*outlook.needs.get(later.index())?)?;
+                    Some(need.saturating_add(*outlook.tails.get(later.index())?))
                 });
-                outlook.tails[id.index()] = tail.max().unwrap_or_default();
+                let tail = tail.max().unwrap_or_default();
+                if let Some(place) = outlook.tails.get_mut(id.index()) {
+                    *place = tail;
+                }
             }
         }
-        // What waits for a service waits for its companion too.
-        outlook.tails[id.service().index()]
+        // What waits for a service waits for its companion too; what has come meanwhile has nobody
+        // behind it yet.
+        outlook.tails.get(id.service().index()).copied().unwrap_or_default()
     }
 
     fn sum(&self, timeouts: impl Iterator<Item = Option<Duration>>) -> Duration {

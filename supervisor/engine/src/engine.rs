@@ -12,7 +12,6 @@ use crate::operation::{Operation, Operations};
 use crate::restart::Jitter;
 use crate::service::Service;
 use crate::spec::ServiceSpec;
-use crate::standing::Tally;
 use crate::state::{State, Status};
 use crate::transition::{Cause, Run, Transition};
 use crate::trigger::Trigger;
@@ -37,6 +36,8 @@ pub struct Engine {
     pub(crate) upholders: BTreeSet<ServiceId>,
     /// What the stops of a shutdown with a time limit will take.
     pub(crate) outlook: Outlook,
+    /// The operations that restart one service after the other.
+    pub(crate) rolls: BTreeSet<OperationId>,
     /// The service that each live invocation belongs to.
     live: BTreeMap<Invocation, ServiceId>,
     /// The deadlines of all states, earliest first; `enter` keeps it true.
@@ -71,16 +72,10 @@ impl Engine {
     /// Answers the cycles if the order of the services has any.
     pub fn new(specs: Vec<ServiceSpec>, seed: u64) -> Result<Self, Vec<Vec<Hop>>> {
         let graph = Graph::new(&specs)?;
-        let services: Vec<Service> = (0..)
-            .map(ServiceId)
-            .zip(specs)
-            .map(|(id, spec)| Service::new(id, spec, Tally::at_first(id, &graph)))
-            .collect();
-        let ids = (0..).map(ServiceId).zip(&services);
-        let companions = ids.filter_map(|(id, service)| service.companion(id)).collect();
-        Ok(Self {
-            services,
-            companions,
+        let services = (0..).map(ServiceId).zip(specs);
+        let mut engine = Self {
+            services: services.map(|(id, spec)| Service::new(id, spec)).collect(),
+            companions: BTreeMap::new(),
             graph,
             operations: Operations::default(),
             jitter: Jitter::new(seed),
@@ -90,13 +85,19 @@ impl Engine {
             triggered: BTreeSet::new(),
             upholders: BTreeSet::new(),
             outlook: Outlook::default(),
+            rolls: BTreeSet::new(),
             live: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             actions: VecDeque::new(),
             transitions: VecDeque::new(),
             last_invocation: 0,
             now: Moment::default(),
-        })
+        };
+        engine.accompany();
+        engine.recount();
+        // Nobody has asked for anything yet.
+        engine.dirty.clear();
+        Ok(engine)
     }
 
     /// Somebody asks for something. The operation can have ended when this returns.
@@ -166,9 +167,10 @@ impl Engine {
         self.operations.get(id)
     }
 
-    /// All services with their ids.
+    /// All services with their ids; those that were removed are none.
     pub fn services(&self) -> impl Iterator<Item = (ServiceId, &Service)> {
-        (0..).map(ServiceId).zip(&self.services)
+        let all = (0..).map(ServiceId).zip(&self.services);
+        all.filter(|(_, service)| !service.is_removed())
     }
 
     /// One service, or the companion of one.

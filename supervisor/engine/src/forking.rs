@@ -89,7 +89,7 @@ impl Engine {
             && starting.phase == StartPhase::MainPid
         {
             let starting = Starting { main, ..starting.clone() };
-            self.prove(id, starting, cause, now);
+            self.prove(id, &starting, cause, now);
         } else if ![Main::Absent, main].contains(&state.main()) {
             self.enter_main(id, main, cause, now);
         }

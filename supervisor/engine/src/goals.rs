@@ -19,7 +19,7 @@ use crate::state::{FailReason, StartPhase, State, StopCause};
 use crate::transition::Cause;
 
 /// What a service that waits should do.
-enum Verdict {
+pub(crate) enum Verdict {
     Go,
     Wait,
     /// It will never be its turn.
@@ -47,6 +47,8 @@ impl Engine {
             Request::Restart { services, manner, no_dependents } => {
                 self.want_cycle(&services, manner, no_dependents, now)
             }
+            Request::Roll(services) => self.want_roll(&services, now),
+            Request::Scale(services) => self.scale(&services, now),
             Request::Reload(services) => self.want_reload(&services, now),
             Request::Signal { services, signal } => self.send_signal(&services, signal, now),
             Request::Reset(services) => self.reset(&services, now),
@@ -55,7 +57,7 @@ impl Engine {
     }
 
     /// These, and what they need, are to be up.
-    fn want_up(&mut self, named: &[ServiceId], items: &mut Vec<Item>, now: Moment) {
+    pub(crate) fn want_up(&mut self, named: &[ServiceId], items: &mut Vec<Item>, now: Moment) {
         if self.is_shutting_down() {
             items.extend(unique(named).map(|id| done(id, Outcome::Superseded)));
             return;
@@ -68,7 +70,14 @@ impl Engine {
             };
             items.push(item);
         }
-        self.want_up_too(&chosen.up, items, now);
+        let mut pulled = chosen.up;
+        if named.iter().any(|id| self.get(*id).is_leaving()) {
+            let stays = named.iter().copied().filter(|id| !self.get(*id).is_leaving());
+            let stays: Vec<ServiceId> = stays.collect();
+            let needed = self.graph.pulled_by(&stays);
+            pulled.retain(|id| needed.contains(id));
+        }
+        self.want_up_too(&pulled, items, now);
     }
 
     /// These, as far as they are not in the list yet, are to be up for the sake of others.
@@ -82,6 +91,9 @@ impl Engine {
 
     /// This service is to be up.
     fn raise(&mut self, id: ServiceId, named: bool, now: Moment) -> Item {
+        if self.get(id).is_leaving() {
+            return done(id, Outcome::Superseded);
+        }
         self.supersede(id, |aim| aim == Aim::Down, now);
         let service = self.get(id);
         if service.state.is_up() && service.goal != Goal::Cycle {
@@ -145,7 +157,7 @@ impl Engine {
     }
 
     /// These go down with what cannot be without them, and all come up again.
-    fn want_cycle(
+    pub(crate) fn want_cycle(
         &mut self,
         named: &[ServiceId],
         manner: Manner,
@@ -161,7 +173,10 @@ impl Engine {
         let chosen = self.select(named, &[], now);
         let (overlapping, cycled) = self.part_overlapping(named, manner, no_dependents);
         for id in overlapping {
-            items.push(self.want_replaced(id, now));
+            self.supersede(id, |aim| aim == Aim::Turn, now);
+            self.replace(id, now);
+            let aim = Aim::Overlap { replaced: false };
+            items.push(Item { service: id, named: true, aim, outcome: None });
         }
         for (id, cause) in self.with_dependents(&cycled, no_dependents) {
             let named = cause == StopCause::Requested;
@@ -171,7 +186,9 @@ impl Engine {
             }
             let state = &self.get(id).state;
             let for_good = matches!(self.get(id).goal, Goal::Down { .. });
-            let down = state.is_at_rest() || for_good && matches!(state, State::Stopping(_));
+            let leaving = self.get(id).is_leaving();
+            let down =
+                state.is_at_rest() || leaving || for_good && matches!(state, State::Stopping(_));
             // What is down, or on its way there for good, comes up only if it was named.
             if named && down {
                 to_start.push(id);
@@ -182,7 +199,7 @@ impl Engine {
             if named {
                 self.get_mut(id).forgive();
             }
-            self.supersede(id, |aim| aim == Aim::Down, now);
+            self.supersede(id, |aim| matches!(aim, Aim::Down | Aim::Turn), now);
             let was_down = self.get(id).state == State::Waiting;
             let aim = Aim::Cycle { was_down };
             items.push(Item { service: id, named, aim, outcome: None });
@@ -341,8 +358,9 @@ impl Engine {
         self.begin(Verb::Shutdown, items, now)
     }
 
-    /// A stop that was to be forced remains so.
+    /// A stop that was to be forced remains so, and one that is for good too.
     pub(crate) fn want_gone(&mut self, id: ServiceId, cause: StopCause, manner: Manner) {
+        let cause = if self.get(id).is_leaving() { StopCause::Removed } else { cause };
         let was_forced = matches!(self.get(id).goal, Goal::Down { manner: Manner::Force, .. });
         let manner = if was_forced { Manner::Force } else { manner };
         self.set_goal(id, Goal::Down { cause, manner });
@@ -415,8 +433,8 @@ impl Engine {
         }
     }
 
-    /// Acts on goals until nothing changes. Every turn brings a service nearer to its goal, and
-    /// the order has no cycle, so it ends.
+    /// Acts on goals until nothing changes, and lets rolls go on. Every turn brings a service nearer
+    /// to its goal, the order has no cycle, and a roll has so many turns, so it ends.
     pub(crate) fn settle(&mut self, now: Moment) {
         loop {
             if let Some(id) = self.upholders.pop_first() {
@@ -426,7 +444,7 @@ impl Engine {
             } else if let Some((id, trigger)) = self.triggers.pop_front() {
                 // Only when all others have seen what that one came to.
                 self.set_off(id, trigger, now);
-            } else {
+            } else if !self.take_turns(now) {
                 return;
             }
         }
@@ -486,7 +504,7 @@ impl Engine {
         coming.chain(rivals.filter(move |rival| self.has_live(*rival)))
     }
 
-    fn verdict(&self, id: ServiceId) -> Verdict {
+    pub(crate) fn verdict(&self, id: ServiceId) -> Verdict {
         let id = id.service();
         let tally = self.get(id).tally;
         let hopeless = |on: &&ServiceId| self.look_at(**on, id) == Look::Hopeless;
@@ -511,12 +529,12 @@ impl Engine {
 }
 
 /// An item that ended as it began.
-fn done(service: ServiceId, outcome: Outcome) -> Item {
+pub(crate) fn done(service: ServiceId, outcome: Outcome) -> Item {
     Item { service, named: true, aim: Aim::None, outcome: Some(outcome) }
 }
 
 /// The ids without repetitions, in their order.
-fn unique(ids: &[ServiceId]) -> impl Iterator<Item = ServiceId> + use<> {
+pub(crate) fn unique(ids: &[ServiceId]) -> impl Iterator<Item = ServiceId> + use<> {
     let mut seen = BTreeSet::new();
     let list: Vec<_> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
     list.into_iter()

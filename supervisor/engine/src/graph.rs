@@ -247,6 +247,24 @@ impl Graph {
         found
     }
 
+    /// The length of the longest chain that leads to each service: in the order of these numbers
+    /// nobody comes before whom it waits for.
+    pub(crate) fn depths(&self) -> Vec<u32> {
+        let mut waits_for: Vec<usize> = self.nodes.iter().map(|n| n.predecessors.len()).collect();
+        let mut depths = vec![0; self.nodes.len()];
+        let mut free: Vec<usize> = (0..self.nodes.len()).filter(|i| waits_for[*i] == 0).collect();
+        while let Some(index) = free.pop() {
+            for successor in self.nodes[index].successors.iter().map(|id| id.index()) {
+                depths[successor] = depths[successor].max(depths[index] + 1);
+                waits_for[successor] -= 1;
+                if waits_for[successor] == 0 {
+                    free.push(successor);
+                }
+            }
+        }
+        depths
+    }
+
     /// Takes away whoever waits for nobody that is left (Kahn); what stays waits in circles.
     fn cycles(&self, specs: &[ServiceSpec]) -> Vec<Vec<Hop>> {
         let mut waits_for: Vec<usize> = self.nodes.iter().map(|n| n.predecessors.len()).collect();

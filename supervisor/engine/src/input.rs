@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::action::Probe;
 use crate::exit::{Exit, SpawnError};
 use crate::id::{ModeId, ServiceId};
+use crate::membership::Scaling;
 use crate::moment::Moment;
 use crate::signal::Signal;
 
@@ -33,6 +34,12 @@ pub enum Request {
         /// Leave their dependents running.
         no_dependents: bool,
     },
+    /// Restart these one after the other, each when the one before it is up again, and leave their
+    /// dependents running.
+    Roll(Vec<ServiceId>),
+    /// What becomes of the services that [`Engine::revise`](crate::Engine::revise) has added or
+    /// that are there no more.
+    Scale(Vec<(ServiceId, Scaling)>),
     /// Let these reload their configuration, as soon as they are up.
     Reload(Vec<ServiceId>),
     /// Send a signal to the main process of these.

@@ -22,6 +22,7 @@
 //! - two services that conflict never live at the same time;
 //! - nothing is stopped by request before what goes down with it and is ordered after it is gone;
 //! - every signal goes to the live invocation;
+//! - a rolling restart takes nobody down before those that it has restarted are up;
 //! - every operation ends, and with finite timeouts every stop does;
 //! - after `handle_timeout(now)` no deadline lies at or before `now`;
 //! - when all is stopped no timer is armed.
@@ -34,8 +35,9 @@
 //! `post_stop` what is run after it; `forking` what is up without the process that was started; `restart`
 //! what follows an end by itself; `overlap` how a new process takes the place of the old one; `budget`
 //! how a shutdown shares out its time; `standing` what neighbours wait for; `conflict` who may be up
-//! together; `upholding` and `trigger` who is started because of what became of others; [`Operation`]
-//! what a request has come to; [`Why`] and [`Plan`] explain.
+//! together; `upholding` and `trigger` who is started because of what became of others; `membership`
+//! services that come and go; `rolling` restarts one by one; [`Operation`] what a request has come to;
+//! [`Why`] and [`Plan`] explain.
 //!
 //! ```
 //! use std::time::Duration;
@@ -66,6 +68,7 @@ mod id;
 mod input;
 mod lifecycle;
 mod main_process;
+mod membership;
 mod moment;
 mod operation;
 mod overlap;
@@ -73,6 +76,7 @@ mod plan;
 mod post_stop;
 mod reload;
 mod restart;
+mod rolling;
 mod service;
 mod signal;
 mod spec;
@@ -95,6 +99,7 @@ pub use graph::{Graph, Hop};
 pub use id::{Invocation, ModeId, OperationId, ServiceId};
 pub use input::{Manner, Notification, Process, Report, Request, WatchdogMessage};
 pub use main_process::Main;
+pub use membership::Scaling;
 pub use moment::Moment;
 pub use operation::{Aim, ENDED_OPERATIONS_KEPT, Item, Operation, Outcome, Verb};
 pub use overlap::Overlap;

@@ -54,7 +54,7 @@ impl Engine {
             remaining: false,
             phase,
         };
-        self.prepare(id, starting, phase, Some(Cause::DependenciesUp), now);
+        self.prepare(id, &starting, phase, Some(Cause::DependenciesUp), now);
     }
 
     pub(crate) fn on_report(&mut self, id: ServiceId, report: Report, now: Moment) {
@@ -93,18 +93,18 @@ impl Engine {
             Kind::Notify => StartPhase::Ready,
             Kind::Forking => StartPhase::Fork,
             Kind::Oneshot => StartPhase::Completion,
-            Kind::Simple | Kind::Target => return self.prove(id, starting, Cause::Spawned, now),
+            Kind::Simple | Kind::Target => return self.prove(id, &starting, Cause::Spawned, now),
         };
         let starting = Starting { phase, ..starting };
         self.enter(id, State::Starting(starting), Cause::Spawned, now);
     }
 
     /// It runs: its probe has to show that it is there, if it has one.
-    pub(crate) fn prove(&mut self, id: ServiceId, starting: Starting, cause: Cause, now: Moment) {
+    pub(crate) fn prove(&mut self, id: ServiceId, starting: &Starting, cause: Cause, now: Moment) {
         if !self.get(id).spec.probed {
             return self.stand(id, starting, cause, now);
         }
-        let starting = Starting { phase: StartPhase::Probe, ..starting };
+        let starting = Starting { phase: StartPhase::Probe, ..starting.clone() };
         self.act(id, starting.invocation, ActionKind::StartProbe(Probe::Readiness));
         self.enter(id, State::Starting(starting), cause, now);
     }
@@ -122,15 +122,21 @@ impl Engine {
     }
 
     /// The service has shown that it is there. From now on it has to prove that it is alive.
-    fn stand(&mut self, id: ServiceId, starting: Starting, cause: Cause, now: Moment) {
+    fn stand(&mut self, id: ServiceId, starting: &Starting, cause: Cause, now: Moment) {
         let spec = &self.get(id).spec;
         let period = starting.watchdog.or(spec.watchdog.map(|spec| spec.timeout));
         let armed = period.and_then(|period| Watchdog::armed(period, now));
-        self.follow_start(id, Starting { armed, ..starting }, 0, cause, now);
+        self.follow_start(id, &Starting { armed, ..starting.clone() }, 0, cause, now);
     }
 
     /// The service is up.
-    pub(crate) fn come_up(&mut self, id: ServiceId, starting: Starting, cause: Cause, now: Moment) {
+    pub(crate) fn come_up(
+        &mut self,
+        id: ServiceId,
+        starting: &Starting,
+        cause: Cause,
+        now: Moment,
+    ) {
         let running = Running {
             invocation: Some(starting.invocation),
             started: starting.since,
@@ -150,7 +156,7 @@ impl Engine {
             && starting.phase == StartPhase::Probe
         {
             let starting = starting.clone();
-            self.stand(id, starting, Cause::Probed, now);
+            self.stand(id, &starting, Cause::Probed, now);
         }
     }
 
@@ -188,11 +194,11 @@ impl Engine {
                         let ending = Some(Ending::NothingLeft);
                         self.wind_down(id, Departure { ending, ..(&starting).into() }, now);
                     }
-                    StartPhase::Completion if clean => self.on_done(id, starting, exit, now),
+                    StartPhase::Completion if clean => self.on_done(id, &starting, exit, now),
                     StartPhase::Completion if may_fail => {
                         let exit = Exit::Code(0);
                         let starting = Starting { main: Main::Gone(exit), ..starting };
-                        self.on_done(id, starting, exit, now);
+                        self.on_done(id, &starting, exit, now);
                     }
                     StartPhase::Ready if clean => {
                         let ending = Some(Ending::Protocol);
@@ -247,11 +253,11 @@ impl Engine {
     }
 
     /// A command of a oneshot has done its work: it is the next one's turn.
-    fn on_done(&mut self, id: ServiceId, starting: Starting, exit: Exit, now: Moment) {
+    fn on_done(&mut self, id: ServiceId, starting: &Starting, exit: Exit, now: Moment) {
         let command = starting.command + 1;
         if command < self.get(id).spec.commands.main.len() {
-            let starting = Starting { command, ..starting };
-            self.prepare(id, starting, StartPhase::Exec, None, now);
+            let starting = Starting { command, ..starting.clone() };
+            self.prepare(id, &starting, StartPhase::Exec, None, now);
         } else {
             self.follow_start(id, starting, 0, Cause::Completed(exit), now);
         }
@@ -329,7 +335,7 @@ impl Engine {
                 starting.remaining = remaining;
             }
             State::Stopping(stopping) if !stopping.main.is_alive() => {
-                stopping.remaining = remaining
+                stopping.remaining = remaining;
             }
             State::Exited(Exited { held: Some(held), .. }) => held.remaining = remaining,
             State::Stopped(_)
@@ -428,7 +434,7 @@ impl Engine {
         match &self.get(id).state {
             State::Starting(starting) if starting.phase == StartPhase::Ready => {
                 let starting = starting.clone();
-                self.stand(id, starting, Cause::Ready, now);
+                self.stand(id, &starting, Cause::Ready, now);
             }
             State::Reloading(reloading) => match reloading.phase {
                 ReloadPhase::Announced => {
@@ -488,7 +494,7 @@ impl Engine {
                 }
                 if starting.phase == StartPhase::Settle {
                     let starting = starting.clone();
-                    return self.come_up(id, starting, Cause::Settled, now);
+                    return self.come_up(id, &starting, Cause::Settled, now);
                 }
                 let departure = Departure { ending: Some(Ending::StartTimeout), ..starting.into() };
                 self.wind_down(id, departure, now);

@@ -34,7 +34,7 @@ pub enum Verb {
     Start,
     /// [`Request::Stop`](crate::Request::Stop).
     Stop,
-    /// [`Request::Restart`](crate::Request::Restart).
+    /// [`Request::Restart`](crate::Request::Restart) or [`Request::Roll`](crate::Request::Roll).
     Restart,
     /// [`Request::Reload`](crate::Request::Reload).
     Reload,
@@ -42,6 +42,8 @@ pub enum Verb {
     Signal,
     /// [`Request::Reset`](crate::Request::Reset).
     Reset,
+    /// [`Request::Scale`](crate::Request::Scale).
+    Scale,
     /// [`Request::Shutdown`](crate::Request::Shutdown).
     Shutdown,
 }
@@ -81,6 +83,8 @@ pub enum Aim {
         /// Whether the reload that runs now is the one that was asked for.
         begun: bool,
     },
+    /// To be restarted when its turn has come.
+    Turn,
     /// Nothing: it was done at once.
     None,
 }
@@ -106,6 +110,12 @@ pub enum Outcome {
     Signalled,
     /// Its failures are forgotten.
     Reset,
+    /// It is one of the services now, and down.
+    Added,
+    /// It was one of the services before.
+    Unchanged,
+    /// It is down and not one of the services any more.
+    Removed,
     /// It did not come up. It may be tried again by its restart policy.
     Failed(FailReason),
     /// It has no process that could be signalled or reloaded.
@@ -122,10 +132,12 @@ pub enum Outcome {
     ReloadTimeout,
     /// It is there even after `KILL`.
     Stuck,
-    /// A later request asked for the opposite.
+    /// A later request asked for the opposite, or one before that is for good.
     Superseded,
     /// It is not started: this one, which is to be up too, conflicts with it or with what it needs.
     ConflictsWith(ServiceId),
+    /// Its turn did not come, because one before it failed.
+    NotTried,
 }
 
 impl Outcome {
@@ -140,7 +152,10 @@ impl Outcome {
             | Self::Restarted
             | Self::Reloaded
             | Self::Signalled
-            | Self::Reset => true,
+            | Self::Reset
+            | Self::Added
+            | Self::Unchanged
+            | Self::Removed => true,
             Self::Failed(_)
             | Self::NotRunning
             | Self::NoMain
@@ -150,7 +165,8 @@ impl Outcome {
             | Self::ReloadTimeout
             | Self::Stuck
             | Self::Superseded
-            | Self::ConflictsWith(_) => false,
+            | Self::ConflictsWith(_)
+            | Self::NotTried => false,
         }
     }
 }

@@ -6,15 +6,16 @@
 //! companion has the old one, which is stopped by the ordinary rules. So each place has one live
 //! invocation at most, and only this module knows of two.
 
+use std::collections::btree_map::Entry;
+
 use crate::engine::Engine;
 use crate::exit::{Ending, ExitSet};
 use crate::id::ServiceId;
 use crate::input::Manner;
 use crate::moment::Moment;
-use crate::operation::{Aim, Item, Outcome};
+use crate::operation::{Aim, Outcome};
 use crate::service::{Goal, Service};
-use crate::spec::{RestartMode, RestartPolicy};
-use crate::standing::Tally;
+use crate::spec::{RestartMode, RestartPolicy, ServiceSpec};
 use crate::state::{Exited, FailReason, State, StopCause};
 use crate::transition::Cause;
 
@@ -31,22 +32,35 @@ pub enum Overlap {
 
 impl Service {
     /// What holds the second process of this service, if it restarts by overlap.
-    pub(crate) fn companion(&self, id: ServiceId) -> Option<(ServiceId, Self)> {
-        (self.spec.restart.mode == RestartMode::Overlap).then(|| {
-            let mut spec = self.spec.clone();
-            spec.dependencies.clear();
-            spec.enabled = false;
-            // What fails beside a process that does its work is not tried again, and not counted.
-            spec.restart.policy = RestartPolicy::No;
-            spec.restart.force_exit = ExitSet::default();
-            spec.restart.limit_burst = 0;
-            let companion = id.companion();
-            (companion, Self::new(companion, spec, Tally::default()))
-        })
+    fn companion(&self, id: ServiceId) -> Option<Self> {
+        let overlaps = self.spec.restart.mode == RestartMode::Overlap;
+        overlaps.then(|| Self::new(id.companion(), self.companion_spec()))
+    }
+
+    fn companion_spec(&self) -> ServiceSpec {
+        let mut spec = self.spec.clone();
+        spec.dependencies.clear();
+        spec.enabled = false;
+        // What fails beside a process that does its work is not tried again, and not counted.
+        spec.restart.policy = RestartPolicy::No;
+        spec.restart.force_exit = ExitSet::default();
+        spec.restart.limit_burst = 0;
+        spec
     }
 }
 
 impl Engine {
+    /// Gives each service a companion that needs one and has none.
+    pub(crate) fn accompany(&mut self) {
+        for (id, service) in (0..).map(ServiceId).zip(&self.services) {
+            if let (Entry::Vacant(place), Some(companion)) =
+                (self.companions.entry(id.companion()), service.companion(id))
+            {
+                place.insert(companion);
+            }
+        }
+    }
+
     /// What the second process of a service does, with its state; `None` if there is none.
     pub fn overlap(&self, id: ServiceId) -> Option<(Overlap, &Service)> {
         let companion = self.companions.get(&id.companion())?;
@@ -81,13 +95,15 @@ impl Engine {
 
     /// A new process is to take the place of the one that is up. Asked again while one is on its
     /// way, it is that one; while an old one is still going, it comes after that.
-    pub(crate) fn want_replaced(&mut self, id: ServiceId, now: Moment) -> Item {
+    pub(crate) fn replace(&mut self, id: ServiceId, now: Moment) {
         self.get_mut(id).forgive();
         let companion = id.companion();
         let held = self.get(companion);
         match (&held.state, held.goal) {
             (State::Waiting | State::Starting(_), Goal::Up) => {}
             (state, _) if state.is_at_rest() => {
+                // It may be another one than when the last one was started.
+                self.get_mut(companion).spec = self.get(id).companion_spec();
                 self.set_goal(companion, Goal::Up);
                 self.enter(companion, State::Waiting, Cause::Requested, now);
             }
@@ -95,7 +111,6 @@ impl Engine {
                 self.set_goal(companion, Goal::Cycle);
             }
         }
-        Item { service: id, named: true, aim: Aim::Overlap { replaced: false }, outcome: None }
     }
 
     /// Whether a new process of the service has been started and may read its configuration soon,

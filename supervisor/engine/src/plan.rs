@@ -83,6 +83,32 @@ impl Engine {
         self.plan(&phases, manner)
     }
 
+    /// What a rolling restart of these would do.
+    pub fn plan_roll(&self, named: &[ServiceId]) -> Plan {
+        let worst = Some(Duration::ZERO);
+        let critical = Chain { links: Vec::new(), worst };
+        let mut whole = Plan { waves: Vec::new(), worst, critical };
+        let order = self.roll_order(named);
+        let only = order.len() == 1;
+        for id in order {
+            if !only && self.is_to_be_down(id) {
+                continue;
+            }
+            let mut part = self.plan_restart(&[id], Manner::Graceful, true);
+            whole.waves.append(&mut part.waves);
+            let sum = |(a, b): (Duration, Duration)| a.saturating_add(b);
+            whole.worst = whole.worst.zip(part.worst).map(sum);
+            whole.critical.links.append(&mut part.critical.links);
+            whole.critical.worst = whole.critical.worst.zip(part.critical.worst).map(sum);
+        }
+        whole
+    }
+
+    /// The longest time that a start of this service may take by its timeouts; `None`: no limit.
+    pub fn start_limit(&self, id: ServiceId) -> Option<Duration> {
+        self.worst(id, PlanKind::Start, Manner::Graceful)
+    }
+
     /// What is stopped for a start, because of a conflict, and what is started.
     fn start_reasons(&self, named: &[ServiceId]) -> (Reasons, Reasons) {
         let chosen = self.choose(named, &[]);
@@ -95,7 +121,8 @@ impl Engine {
                 | StopCause::Shutdown
                 | StopCause::Reset
                 | StopCause::Condition
-                | StopCause::Replaced => None,
+                | StopCause::Replaced
+                | StopCause::Removed => None,
             };
             (id, because_of)
         });

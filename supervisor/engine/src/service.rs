@@ -59,7 +59,8 @@ pub enum Goal {
 }
 
 impl Service {
-    pub(crate) fn new(id: ServiceId, spec: ServiceSpec, tally: Tally) -> Self {
+    /// One that was never started; whom it waits for has to be counted.
+    pub(crate) fn new(id: ServiceId, spec: ServiceSpec) -> Self {
         let cause = StopCause::NeverStarted;
         Self {
             spec,
@@ -72,7 +73,7 @@ impl Service {
             starts: VecDeque::new(),
             last_exit: None,
             operations: Vec::new(),
-            tally,
+            tally: Tally::default(),
             trigger: None,
             unit: id,
             accompanied: false,

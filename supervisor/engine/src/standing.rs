@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use crate::engine::Engine;
-use crate::graph::{Bond, Graph, Tie};
+use crate::graph::{Bond, Tie};
 use crate::id::ServiceId;
 use crate::input::Manner;
 use crate::service::{Goal, Service};
@@ -90,6 +90,33 @@ impl Engine {
     /// What a service looks like to `dependent`, which waits for it.
     pub(crate) fn look_at(&self, on: ServiceId, dependent: ServiceId) -> Look {
         self.get(on).standing().to(self.graph.tie(dependent, on))
+    }
+
+    /// Counts everything anew, when the relations are others. Everybody is seen to next.
+    pub(crate) fn recount(&mut self) {
+        for service in &mut self.services {
+            service.tally = Tally::default();
+        }
+        let depths = self.graph.depths();
+        let mut order: Vec<ServiceId> =
+            (0..).map(ServiceId).zip(&depths).map(|(id, _)| id).collect();
+        // What a service looks like depends on those that it starts after, and on nobody else.
+        order.sort_by_key(|id| depths[id.index()]);
+        for id in order {
+            let standing = self.services[id.index()].standing();
+            let node = self.graph.node(id);
+            for successor in &node.successors {
+                let tie = self.graph.tie(*successor, id);
+                let tally = &mut self.services[successor.index()].tally;
+                tally.count(Look::Fine, standing.to(tie));
+                tally.held_up += u32::from(tie.bond != Bond::Order && standing.held_up);
+            }
+            for predecessor in &node.predecessors {
+                let tally = &mut self.services[predecessor.index()].tally;
+                tally.in_the_way += u32::from(standing.in_the_way);
+            }
+            self.dirty.insert(id);
+        }
     }
 
     /// Corrects the counts of the neighbours, and of theirs where that changes what they look like.
@@ -217,12 +244,6 @@ impl Standing {
 }
 
 impl Tally {
-    /// The counts of a service as long as all are down and nobody was asked to come up.
-    pub(crate) fn at_first(id: ServiceId, graph: &Graph) -> Self {
-        let needed = graph.predecessors(id).iter().filter(|on| graph.waits_in_need(id, **on));
-        Self { hopeless: needed.map(|_| 1).sum(), ..Self::default() }
-    }
-
     fn count(&mut self, before: Look, after: Look) {
         match before {
             Look::Fine => {}

@@ -19,7 +19,7 @@ impl Engine {
     pub(crate) fn prepare(
         &mut self,
         id: ServiceId,
-        starting: Starting,
+        starting: &Starting,
         from: StartPhase,
         cause: Option<Cause>,
         now: Moment,
@@ -39,7 +39,7 @@ impl Engine {
         };
         self.act(id, starting.invocation, what);
         let cause = cause.unwrap_or(Cause::Phase(phase));
-        self.enter(id, State::Starting(Starting { phase, ..starting }), cause, now);
+        self.enter(id, State::Starting(Starting { phase, ..starting.clone() }), cause, now);
     }
 
     /// Runs this post-start command, if there is one. After the last one the service is up, unless
@@ -47,7 +47,7 @@ impl Engine {
     pub(crate) fn follow_start(
         &mut self,
         id: ServiceId,
-        starting: Starting,
+        starting: &Starting,
         index: usize,
         cause: Cause,
         now: Moment,
@@ -57,18 +57,23 @@ impl Engine {
             let run = ActionKind::Run(ControlCommand::PostStart(index));
             self.act(id, starting.invocation, run);
             let phase = StartPhase::PostStart(index);
-            return self.enter(id, State::Starting(Starting { phase, ..starting }), cause, now);
+            return self.enter(
+                id,
+                State::Starting(Starting { phase, ..starting.clone() }),
+                cause,
+                now,
+            );
         }
         if let Main::Gone(exit) = starting.main
             && spec.kind == Kind::Oneshot
         {
-            return self.rest_done(id, &starting, exit, cause, now);
+            return self.rest_done(id, starting, exit, cause, now);
         }
         match spec.settles_for() {
             None => self.come_up(id, starting, cause, now),
             Some(time) => {
                 let (phase, deadline) = (StartPhase::Settle, Some(now + time));
-                let starting = Starting { deadline, phase, ..starting };
+                let starting = Starting { deadline, phase, ..starting.clone() };
                 self.enter(id, State::Starting(starting), cause, now);
             }
         }
@@ -101,17 +106,17 @@ impl Engine {
         }
         match starting.phase {
             StartPhase::Condition(index) => {
-                self.prepare(id, starting, StartPhase::Condition(index + 1), None, now);
+                self.prepare(id, &starting, StartPhase::Condition(index + 1), None, now);
             }
             StartPhase::PreStart(index) => {
-                self.prepare(id, starting, StartPhase::PreStart(index + 1), None, now);
+                self.prepare(id, &starting, StartPhase::PreStart(index + 1), None, now);
             }
             StartPhase::PostStart(index) => {
                 let next = index + 1;
                 let more = next < self.get(id).spec.commands.post_start.len();
                 let cause = Cause::Phase(StartPhase::PostStart(next));
                 let cause = if more { cause } else { Cause::PostStarted };
-                self.follow_start(id, starting, next, cause, now);
+                self.follow_start(id, &starting, next, cause, now);
             }
             StartPhase::Exec
             | StartPhase::Fork

@@ -152,6 +152,7 @@ pub enum ReloadPhase {
 
 /// Data of [`State::Stopping`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Stopping {
     /// This execution.
     pub invocation: Invocation,
@@ -297,6 +298,8 @@ pub enum StopCause {
     ConflictsWith(ServiceId),
     /// A new process has taken its place.
     Replaced,
+    /// It is not one of the services any more.
+    Removed,
 }
 
 /// Why a service has failed.

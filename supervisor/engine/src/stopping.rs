@@ -27,6 +27,7 @@ pub const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is known of an invocation when it begins to end.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Departure {
     pub(crate) invocation: Invocation,
     pub(crate) started: Moment,

@@ -31,10 +31,9 @@ impl Engine {
     /// What becomes of a service that ended by itself, if its restart policy says this.
     pub(crate) fn unless_upheld(&self, id: ServiceId, verdict: Verdict) -> Verdict {
         match verdict {
-            // What its conditions speak against is not to be up.
-            Verdict::Skip => verdict,
             Verdict::Rest | Verdict::Fail if self.upholder(id).is_some() => Verdict::Restart,
-            Verdict::Restart | Verdict::Rest | Verdict::Fail => verdict,
+            // What its conditions speak against is not to be up.
+            Verdict::Skip | Verdict::Restart | Verdict::Rest | Verdict::Fail => verdict,
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Exit, Invocation, Kind, Manner, Moment, Notification, Probe, Process, ReloadHow, ReloadSpec,
-    Report, Request, ServiceId, ServiceSpec, Signal, State, Status, WatchdogMessage,
+    Report, Request, Scaling, ServiceId, ServiceSpec, Signal, State, Status, WatchdogMessage,
 };
 
 use diagram::Diagram;
@@ -36,6 +36,8 @@ enum Input {
     Report(ServiceId, Report),
     /// News of an invocation that is over.
     Late(Invocation),
+    /// A service is removed, or comes back.
+    Scale(ServiceId, Scaling),
     /// Time goes on to the next deadline.
     Time,
 }
@@ -89,6 +91,17 @@ fn one_service_with_two_processes_keeps_all_rules_in_all_short_histories() {
         total.transitions += count.transitions;
     }
     report("two processes", total);
+}
+
+#[test]
+fn instances_that_come_and_go_and_are_rolled_keep_all_rules_in_all_short_histories() {
+    let mut total = Count::default();
+    for (name, specs) in systems::instances() {
+        let count = explore(&name, specs, 5, &mut Diagram::default());
+        total.situations += count.situations;
+        total.transitions += count.transitions;
+    }
+    report("instances", total);
 }
 
 #[test]
@@ -152,6 +165,12 @@ fn apply(world: &mut Observed, input: &Input) -> Result<Effects, String> {
             world.late_report(*old, Report::Spawned)?;
             Ok(Effects::default())
         }
+        Input::Scale(id, what) => {
+            if *what == Scaling::Start {
+                world.revise(vec![(*id, world.engine.service(*id).spec().clone())])?;
+            }
+            world.request(Request::Scale(vec![(*id, *what)]))
+        }
         Input::Time => {
             let next = world.engine.poll_timeout().map_or(world.now, |wake| wake.at);
             world.time(next)
@@ -177,6 +196,7 @@ fn inputs(world: &Observed) -> Vec<Input> {
             inputs.extend(news.into_iter().map(|report| Input::Report(unit, report)));
         }
     }
+    inputs.extend(for_instances(world));
     let within = Some(Duration::from_secs(3));
     inputs.push(Input::Request(Request::Shutdown { within: None, manner: Manner::Graceful }));
     inputs.push(Input::Request(Request::Shutdown { within, manner: Manner::Graceful }));
@@ -190,6 +210,18 @@ fn inputs(world: &Observed) -> Vec<Input> {
         inputs.push(Input::Time);
     }
     inputs
+}
+
+/// What happens to instances alone: they are restarted one by one, removed and brought back.
+fn for_instances(world: &Observed) -> Vec<Input> {
+    let id = |place: usize| ServiceId(u32::try_from(place).expect("systems are small"));
+    let all: Vec<ServiceId> = (0..world.ledger.accounts.len()).map(id).collect();
+    let is_instance = |id: &ServiceId| world.engine.service(*id).spec().name == systems::INSTANCE;
+    let instances: Vec<ServiceId> = all.into_iter().filter(is_instance).collect();
+    let Some(last) = instances.last().copied() else { return Vec::new() };
+    let leaving = world.engine.service(last).is_leaving();
+    let what = if leaving { Scaling::Start } else { Scaling::Remove };
+    vec![Input::Request(Request::Roll(instances)), Input::Scale(last, what)]
 }
 
 fn requests(id: ServiceId, spec: &ServiceSpec, of: usize) -> Vec<Request> {

@@ -14,6 +14,8 @@ mod explain;
 mod forking;
 #[path = "lifecycle/health.rs"]
 mod health;
+#[path = "lifecycle/membership.rs"]
+mod membership;
 #[path = "lifecycle/operation.rs"]
 mod operation;
 #[path = "lifecycle/overlap.rs"]
@@ -24,6 +26,8 @@ mod relation;
 mod reload;
 #[path = "lifecycle/restart.rs"]
 mod restart;
+#[path = "lifecycle/rolling.rs"]
+mod rolling;
 #[path = "lifecycle/runtime.rs"]
 mod runtime;
 #[path = "lifecycle/shutdown.rs"]

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Invocation, KILL_PATIENCE, Manner, ModeId, Moment, Probe, Report, Request, Service, ServiceId,
-    Signal,
+    Invocation, KILL_PATIENCE, Manner, ModeId, Moment, Probe, Report, Request, Scaling, Service,
+    ServiceId, Signal,
 };
 
 use dice::Dice;
@@ -103,6 +103,7 @@ impl History {
                     let request = self.any_request();
                     self.request(request)?;
                 }
+                3 if self.world.dice.percent(50) => self.scale()?,
                 3 => self.late_report()?,
                 _ => _ = self.step()?,
             }
@@ -252,6 +253,40 @@ impl History {
         Ok(())
     }
 
+    /// A service comes that is like another one, or one goes, or comes back.
+    fn scale(&mut self) -> Result<(), String> {
+        let engine = &self.observed.engine;
+        let there: Vec<ServiceId> = engine.services().map(|(id, _)| id).collect();
+        if there.is_empty() {
+            return Ok(());
+        }
+        let chosen = self.world.dice.one_of(&there);
+        let next = u32::try_from(self.observed.ledger.accounts.len()).expect("systems are small");
+        let left = (0..next).map(ServiceId).find(|id| engine.service(*id).is_leaving());
+        let leaves = |id: ServiceId| engine.service(id).is_leaving();
+        let (specs, what) = match (self.world.dice.below(3), left) {
+            (0, Some(id)) => {
+                let mut spec = engine.service(id).spec().clone();
+                spec.dependencies.retain(|dependency| !leaves(dependency.on));
+                spec.reload_propagates_to.retain(|on| !leaves(*on));
+                (vec![(id, spec)], (id, Scaling::Start))
+            }
+            (1, _) if next < 16 && !leaves(chosen) => {
+                let new = ServiceId(next);
+                let joins = self.world.dice.percent(50);
+                let mut specs = systems::with_another(engine, chosen, new, joins);
+                let spec = engine.service(chosen).spec().clone();
+                self.world.add(chosen, spec.clone());
+                self.wishes.add();
+                specs.push((new, spec));
+                (specs, (new, self.world.dice.one_of(&[Scaling::Start, Scaling::Add])))
+            }
+            _ => (systems::without(engine, chosen), (chosen, Scaling::Remove)),
+        };
+        self.observed.revise(specs)?;
+        self.request(Request::Scale(vec![what]))
+    }
+
     /// News of an invocation that is over, lost and found again.
     fn late_report(&mut self) -> Result<(), String> {
         let Some(old) = self.past.last().copied() else { return Ok(()) };
@@ -288,7 +323,11 @@ impl History {
             0 => Request::Boot,
             1..6 => Request::Start(services),
             6..10 => Request::Stop { services, manner: manner(dice), no_dependents },
-            10..14 => Request::Restart { services, manner: manner(dice), no_dependents },
+            10..13 => Request::Restart { services, manner: manner(dice), no_dependents },
+            13 => {
+                let all = (0..count).map(ServiceId);
+                Request::Roll(all.filter(|_| dice.percent(60)).collect())
+            }
             14..16 => Request::Reload(services),
             16 => Request::Signal { services, signal: Signal::USR1 },
             17 => Request::Signal { services, signal: Signal::KILL },

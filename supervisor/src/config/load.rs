@@ -13,11 +13,12 @@ use super::environment_file::EnvironmentFiles;
 use super::fault::{Draft, Faults};
 use super::files::Documents;
 use super::identity::Identities;
-use super::instances;
+use super::instances::{self, Counts, Instances};
 use super::keys;
 use super::names;
 use super::output;
 use super::reader::not_supported;
+use super::recipe::Recipe;
 use super::sections::Sections;
 use super::service::{Built, Order, Workshop, spec_dir};
 use super::source::{Place, Sources};
@@ -91,16 +92,24 @@ pub fn load(options: &LoadOptions) -> Result<Config, LoadError> {
     };
     let Documents { sources, tables, incomplete } = documents;
     let sections = Sections::new(tables, incomplete, &faults);
-    let config = assemble(options, &spec_dir, &sections, &sources, incomplete, &faults);
-    faults.finish(&sources, config)
+    let counts = Counts::new();
+    let config = assemble(options, &spec_dir, &sections, &sources, incomplete, &counts, &faults);
+    let mut config = faults.finish(&sources, config)?;
+    let scalable = |instances: &Instances| matches!(instances, Instances::Number(_));
+    if config.instances.values().any(scalable) {
+        config.recipe = Some(Recipe::new(options.clone(), spec_dir, sections, sources));
+    }
+    Ok(config)
 }
 
-fn assemble(
+/// Makes the services; `counts` says for some how many instances they have.
+pub(super) fn assemble(
     options: &LoadOptions,
     spec_dir: &Path,
     sections: &Sections,
     sources: &Sources,
     incomplete: bool,
+    counts: &Counts,
     faults: &Faults,
 ) -> Option<Config> {
     let plain = Decoder { faults, sources, scope: None };
@@ -133,6 +142,7 @@ fn assemble(
     }
     let mut built = Vec::new();
     let mut instanced = BTreeMap::new();
+    let mut said = BTreeMap::new();
     for (name, service) in &sections.services {
         let table = with_defaults(&service.table, &sections.defaults);
         let order =
@@ -140,7 +150,9 @@ fn assemble(
         match table.entries.get("instances") {
             None => built.push(workshop.build(order)),
             Some(entry) => {
-                let list = instances::read(&entry.node, &plain);
+                let instead = counts.get(name).copied();
+                let (how, list) = instances::read(&entry.node, &plain, instead);
+                said.insert(name.clone(), how);
                 let each = list.iter().map(|instance| Order { instance: Some(instance), ..order });
                 built.extend(each.map(|order| workshop.build(order)));
                 instanced.insert(name.clone(), list);
@@ -166,6 +178,8 @@ fn assemble(
         services,
         groups,
         stop_modes: stop_modes.into_list(),
+        instances: said,
+        recipe: None,
     })
 }
 

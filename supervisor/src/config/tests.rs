@@ -3,6 +3,7 @@
 mod broken;
 mod files;
 mod hostile;
+mod recipe;
 mod whole;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@ use supervisor_api::{DaemonState, ErrorBody, ErrorCode, Info, Snapshot};
 use supervisor_engine::{Manner, ModeId, OperationId, Request, ServiceId, Signal, State};
 use tokio::sync::{mpsc, oneshot};
 
+use super::scale::ScaleCall;
 use super::{Runtime, view};
 use crate::clock::{self, Wall};
 use crate::config::{self, Bad};
@@ -18,6 +19,9 @@ impl Runtime {
             Call::Info { reply } => drop(reply.send(Ok(self.info()))),
             Call::Services { matching, reply } => drop(reply.send(self.snapshot(&matching))),
             Call::Service { name, reply } => drop(reply.send(self.detail(&name))),
+            Call::Operate { request, caller, reply } if request.verb == api::Verb::Scale => {
+                self.on_scale_call(ScaleCall { request, caller, reply });
+            }
             Call::Operate { request, caller, reply } => {
                 drop(reply.send(self.operate(&request, caller)));
             }
@@ -77,8 +81,7 @@ impl Runtime {
 
     fn snapshot(&self, matching: &[String]) -> Result<Snapshot, ErrorBody> {
         let mut ids = self.find_all_or_every(matching)?;
-        // Ids are in the order of names.
-        ids.sort_unstable();
+        ids.sort_unstable_by_key(|id| self.name(*id));
         let wall = Wall::now();
         Ok(Snapshot {
             boot_id: self.boot_id.clone(),
@@ -169,6 +172,7 @@ impl Runtime {
             let message = "the supervisor is shutting down".to_owned();
             return Err(error(ErrorCode::ShuttingDown, message));
         }
+        refuse_strangers(request)?;
         let services = self.targets(request)?;
         let no_dependents = request.no_dependents;
         let wanted = match request.verb {
@@ -178,6 +182,10 @@ impl Runtime {
                 manner: self.manner(request.mode.as_deref())?,
                 no_dependents,
             },
+            api::Verb::Restart if request.rolling => {
+                self.refuse_manner(request)?;
+                Request::Roll(self.in_instance_order(services))
+            }
             api::Verb::Restart => Request::Restart {
                 services,
                 manner: self.manner(request.mode.as_deref())?,
@@ -186,6 +194,8 @@ impl Runtime {
             api::Verb::Reload => Request::Reload(services),
             api::Verb::Signal => Request::Signal { services, signal: signal(request)? },
             api::Verb::Reset => Request::Reset(services),
+            // It has a way of its own, as it needs a spec first.
+            api::Verb::Scale => Request::Scale(Vec::new()),
         };
         let id = self.begin(wanted);
         tracing::info!(
@@ -201,14 +211,22 @@ impl Runtime {
     }
 
     fn plan(&self, request: &api::OperationRequest) -> Result<api::Plan, ErrorBody> {
+        refuse_strangers(request)?;
+        if request.verb == api::Verb::Scale {
+            return self.plan_scale(request);
+        }
         let services = self.targets(request)?;
         let (manner, no_dependents) =
             (self.manner(request.mode.as_deref())?, request.no_dependents);
         let plan = match request.verb {
             api::Verb::Start => self.engine.plan_start(&services),
             api::Verb::Stop => self.engine.plan_stop(&services, manner, no_dependents),
+            api::Verb::Restart if request.rolling => {
+                self.refuse_manner(request)?;
+                self.engine.plan_roll(&self.in_instance_order(services))
+            }
             api::Verb::Restart => self.engine.plan_restart(&services, manner, no_dependents),
-            api::Verb::Reload | api::Verb::Signal | api::Verb::Reset => {
+            api::Verb::Reload | api::Verb::Signal | api::Verb::Reset | api::Verb::Scale => {
                 let message = format!("{} has no plan", request.verb.as_str());
                 return Err(error(ErrorCode::Invalid, message));
             }
@@ -226,7 +244,13 @@ impl Runtime {
         self.names.find_all(&request.targets)
     }
 
-    fn operation(&self, id: u64) -> Result<api::Operation, ErrorBody> {
+    /// The order in which services are restarted where their dependencies say nothing.
+    fn in_instance_order(&self, mut services: Vec<ServiceId>) -> Vec<ServiceId> {
+        services.sort_by(|a, b| self.by_instance(*a, *b));
+        services
+    }
+
+    pub(crate) fn operation(&self, id: u64) -> Result<api::Operation, ErrorBody> {
         let operation = OperationId(id);
         let known = self.engine.operation(operation).ok_or_else(|| {
             let message = format!("no operation {id}, or it ended long ago");
@@ -268,6 +292,17 @@ impl Runtime {
     }
 
     /// How a stop of this mode goes.
+    /// A roll stops each service by its default sequence.
+    fn refuse_manner(&self, request: &api::OperationRequest) -> Result<(), ErrorBody> {
+        let mode = request.mode.as_deref();
+        if self.manner(mode)? == Manner::Graceful {
+            return Ok(());
+        }
+        let mode = mode.unwrap_or_default();
+        let message = format!("mode \"{mode}\" is not for rolling restarts");
+        Err(error(ErrorCode::Invalid, message))
+    }
+
     fn manner(&self, mode: Option<&str>) -> Result<Manner, ErrorBody> {
         let known = &self.config.stop_modes;
         match mode {
@@ -366,6 +401,18 @@ fn signal(request: &api::OperationRequest) -> Result<Signal, ErrorBody> {
     Signal::parse(text).ok_or_else(|| error(ErrorCode::Invalid, format!("\"{text}\" is no signal")))
 }
 
-fn error(code: ErrorCode, message: String) -> ErrorBody {
+/// What belongs to another verb.
+pub(crate) fn refuse_strangers(request: &api::OperationRequest) -> Result<(), ErrorBody> {
+    let strange = if request.rolling && request.verb != api::Verb::Restart {
+        "`rolling` is for restart"
+    } else if request.instances.is_some() && request.verb != api::Verb::Scale {
+        "`instances` is for scale"
+    } else {
+        return Ok(());
+    };
+    Err(error(ErrorCode::Invalid, strange.to_owned()))
+}
+
+pub(crate) fn error(code: ErrorCode, message: String) -> ErrorBody {
     ErrorBody { code, message, hint: None, details: Vec::new() }
 }

@@ -177,6 +177,11 @@ impl Runtime {
         }
     }
 
+    /// Closes all of one that was removed, however long they were to be kept.
+    pub(crate) fn release_all_stored(&mut self, id: ServiceId) {
+        self.take_stored(id, |_| true);
+    }
+
     /// Removes some, closes them, and says how many.
     fn take_stored(&mut self, id: ServiceId, mut which: impl FnMut(&Stored) -> bool) -> usize {
         let taken: Vec<Stored> =

@@ -19,9 +19,11 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn new(config: &Config) -> Self {
-        let services =
-            (0..).map(ServiceId).zip(&config.services).map(|(id, s)| (s.spec.name.clone(), id));
+    /// The names of those services that are there.
+    pub(crate) fn new(config: &Config, is_there: impl Fn(ServiceId) -> bool) -> Self {
+        let services = (0..).map(ServiceId).zip(&config.services);
+        let services = services.filter(|(id, _)| is_there(*id));
+        let services = services.map(|(id, service)| (service.spec.name.clone(), id));
         let mut groups_of = vec![Vec::new(); config.services.len()];
         for (name, group) in &config.groups {
             for member in &group.members {
@@ -30,6 +32,11 @@ impl Names {
         }
         let groups = config.groups.iter().map(|(name, g)| (name.clone(), g.members.clone()));
         Self { services: services.collect(), groups: groups.collect(), groups_of }
+    }
+
+    /// A service is gone, that no group has any more.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.services.remove(name);
     }
 
     pub(crate) fn service(&self, name: &str) -> Option<ServiceId> {

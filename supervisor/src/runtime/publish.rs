@@ -71,6 +71,9 @@ impl Runtime {
             self.follow_end(transition);
         }
         self.release_stored(id, false);
+        if self.engine.service(id).is_removed() && self.engine.overlap(id).is_none() {
+            self.on_removed(id);
+        }
     }
 
     fn on_run_ended(&mut self, id: ServiceId, run: &Run) {

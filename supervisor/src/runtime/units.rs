@@ -18,13 +18,20 @@ pub(crate) struct Units {
 impl Units {
     pub(crate) fn new(engine: &Engine) -> Self {
         let mut units = Self { services: Vec::new(), companions: BTreeMap::new() };
+        units.extend(engine);
+        units
+    }
+
+    /// Makes a unit for everybody who has none.
+    pub(crate) fn extend(&mut self, engine: &Engine) {
         for (id, _) in engine.services() {
-            units.services.push(Unit::default());
+            while self.services.len() <= id.index() {
+                self.services.push(Unit::default());
+            }
             if engine.has_companion(id) {
-                units.companions.insert(id.companion(), Unit::default());
+                self.companions.entry(id.companion()).or_default();
             }
         }
-        units
     }
 }
 

@@ -151,6 +151,7 @@ fn stop_cause(engine: &Engine, cause: StopCause) -> String {
             format!("conflicts with {}, which is to be up", name(engine, id))
         }
         StopCause::Replaced => "a new process has taken its place".to_owned(),
+        StopCause::Removed => "removed".to_owned(),
     }
 }
 
@@ -258,6 +259,14 @@ pub(crate) fn overlap(doing: Overlap, waits_for: &[String], pid: Option<i32>) ->
 
 /// Why a service is in its state, for programs and for people.
 pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
+    let mut why = reason(engine, id);
+    if engine.service(id).is_leaving() {
+        why.message.push_str("; it is being removed");
+    }
+    why
+}
+
+fn reason(engine: &Engine, id: ServiceId) -> api::Why {
     let names = |ids: &[ServiceId]| -> Vec<String> {
         ids.iter().map(|id| name(engine, *id).to_owned()).collect()
     };
@@ -278,6 +287,7 @@ pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
                 StopCause::Condition => ("condition", None),
                 StopCause::ConflictsWith(other) => ("conflicts-with", Some(other)),
                 StopCause::Replaced => ("replaced", None),
+                StopCause::Removed => ("removed", None),
             };
             let services = about.map(|id| names(&[id])).unwrap_or_default();
             api::Why { services, ..plain(code, stop_cause(engine, cause)) }
@@ -387,6 +397,7 @@ pub(crate) const fn verb(verb: Verb) -> &'static str {
         Verb::Reload => "reload",
         Verb::Signal => "signal",
         Verb::Reset => "reset",
+        Verb::Scale => "scale",
         Verb::Shutdown => "shutdown",
     }
 }
@@ -411,7 +422,11 @@ pub(crate) fn operation(
 
 fn item(engine: &Engine, item: &Item) -> api::Item {
     let (result, message) = match &item.outcome {
+        None if item.aim == Aim::Turn => (None, "its turn has not come".to_owned()),
         None => (None, why(engine, item.service).message),
+        Some(Outcome::Superseded) if engine.service(item.service).is_leaving() => {
+            (Some(api::ItemResult::Superseded), "it is removed".to_owned())
+        }
         Some(outcome) => {
             let (result, message) = outcome_view(engine, outcome, item.aim);
             (Some(result), message)
@@ -462,6 +477,10 @@ fn outcome_view(engine: &Engine, outcome: &Outcome, aim: Aim) -> (api::ItemResul
         Outcome::ConflictsWith(id) => {
             (R::Conflict, stop_cause(engine, StopCause::ConflictsWith(*id)))
         }
+        Outcome::Added => (R::Added, String::new()),
+        Outcome::Unchanged => (R::Unchanged, String::new()),
+        Outcome::Removed => (R::Removed, String::new()),
+        Outcome::NotTried => (R::NotTried, "one before it failed".to_owned()),
     };
     (result, message)
 }

@@ -34,7 +34,10 @@ pub(super) async fn run(
 
 fn print(ui: &mut Ui, clock: &Clock, event: &Event) -> Result<(), CtlError> {
     let name = match &event.kind {
-        EventKind::Transition { service, .. } | EventKind::Status { service, .. } => service,
+        EventKind::Transition { service, .. }
+        | EventKind::Status { service, .. }
+        | EventKind::ServiceAdded { service }
+        | EventKind::ServiceRemoved { service } => service,
         EventKind::Operation { verb, .. } => verb,
     };
     match ui.format() {
@@ -57,6 +60,8 @@ fn text(kind: &EventKind) -> String {
             format!("{service}:{who} {from} -> {to} ({})", one_line(cause))
         }
         EventKind::Status { service, text } => format!("{service}: status \"{}\"", one_line(text)),
+        EventKind::ServiceAdded { service } => format!("{service}: added"),
+        EventKind::ServiceRemoved { service } => format!("{service}: removed"),
         EventKind::Operation { id, verb, done, ok } => {
             let how = match (done, ok) {
                 (false, _) => "begun",

@@ -1,4 +1,4 @@
-//! `start`, `stop`, `restart`, `reload`, `signal`: a request, followed to its end.
+//! `start`, `stop`, `restart`, `reload`, `signal`, `scale`: a request, followed to its end.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -34,6 +34,8 @@ impl Request {
             dry_run: false,
             wait: false,
             no_dependents: false,
+            rolling: false,
+            instances: None,
         };
         let timeout = arguments.timeout.and_then(Limit::duration);
         Self { wire, wait: !arguments.no_wait, timeout }
@@ -41,6 +43,16 @@ impl Request {
 
     pub(super) fn with_mode(mut self, mode: Option<String>) -> Self {
         self.wire.mode = mode;
+        self
+    }
+
+    pub(super) const fn with_rolling(mut self, rolling: bool) -> Self {
+        self.wire.rolling = rolling;
+        self
+    }
+
+    pub(super) const fn with_instances(mut self, instances: u32) -> Self {
+        self.wire.instances = Some(instances);
         self
     }
 
@@ -142,6 +154,16 @@ fn print(ui: &mut Ui, request: &Request, operation: &Operation) -> Result<Exit, 
         exit = exit.then(if is_accepted { Exit::Ok } else { verdict });
         lines.extend(texts.into_iter().map(|text| format!("{}: {text}", item.service)));
     }
+    if lines.is_empty() && request.wire.verb == Verb::Scale {
+        let count = named.len();
+        lines.extend(
+            request
+                .wire
+                .targets
+                .iter()
+                .map(|name| format!("{name}: has {count} instances already")),
+        );
+    }
     match ui.format() {
         Format::Text if is_accepted => ui.line(&format!("operation {}", operation.id))?,
         Format::Text => {
@@ -194,12 +216,18 @@ fn classic_verdict(verb: Verb, item: &Item) -> (Exit, Vec<&'static str>) {
         ItemResult::Stopped => (Exit::Ok, vec!["stopped"]),
         ItemResult::NotRunning => match verb {
             Verb::Signal | Verb::Reload => (Exit::NotRunning, vec![NOT_RUNNING]),
-            Verb::Start | Verb::Stop | Verb::Restart | Verb::Reset => (Exit::Ok, vec![NOT_RUNNING]),
+            Verb::Start | Verb::Stop | Verb::Restart | Verb::Reset | Verb::Scale => {
+                (Exit::Ok, vec![NOT_RUNNING])
+            }
         },
         ItemResult::Restarted => (Exit::Ok, vec!["stopped", "started"]),
         ItemResult::Reloaded => (Exit::Ok, vec!["reloaded"]),
         ItemResult::Signalled => (Exit::Ok, vec!["signalled"]),
         ItemResult::Reset => (Exit::Ok, vec!["reset"]),
+        ItemResult::Added => (Exit::Ok, vec!["added"]),
+        // Told once for all instances.
+        ItemResult::Unchanged => (Exit::Ok, vec![]),
+        ItemResult::Removed => (Exit::Ok, vec!["removed"]),
         ItemResult::SpawnFailed => (Exit::NotRunning, vec!["ERROR (spawn error)"]),
         ItemResult::StartFailed => (Exit::NotRunning, vec!["ERROR (abnormal termination)"]),
         ItemResult::DependencyFailed => (Exit::NotRunning, vec!["ERROR (dependency failed)"]),
@@ -208,6 +236,7 @@ fn classic_verdict(verb: Verb, item: &Item) -> (Exit, Vec<&'static str>) {
         ItemResult::StopFailed => (Exit::Failed, vec!["ERROR (still running)"]),
         ItemResult::Superseded => (Exit::Failed, vec!["ERROR (superseded)"]),
         ItemResult::Conflict => (Exit::Failed, vec!["ERROR (conflict)"]),
+        ItemResult::NotTried => (Exit::Failed, vec!["ERROR (not tried)"]),
     }
 }
 
@@ -279,7 +308,10 @@ mod tests {
             (Verb::Reload, R::Reloaded, "0 reloaded"),
             (Verb::Reload, R::NotRunning, "7 ERROR (not running)"),
             (Verb::Reload, R::ReloadFailed, "1 ERROR (reload failed)"),
+            (Verb::Restart, R::NotTried, "1 ERROR (not tried)"),
             (Verb::Reset, R::Reset, "0 reset"),
+            (Verb::Scale, R::Added, "0 added"),
+            (Verb::Scale, R::Removed, "0 removed"),
         ] {
             assert_eq!(said(verb, Some(result)), expected);
         }

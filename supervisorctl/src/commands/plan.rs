@@ -2,7 +2,7 @@
 
 use supervisor_api::{Client, OperationRequest, Plan, PlanStep, Verb};
 
-use crate::args::{Format, PlanVerb};
+use crate::args::{Count, Format, PlanVerb};
 use crate::duration::for_people;
 use crate::error::CtlError;
 use crate::exit::Exit;
@@ -14,18 +14,49 @@ pub(super) async fn run(
     verb: PlanVerb,
     names: Vec<String>,
     mode: Option<String>,
+    rolling: bool,
 ) -> Result<Exit, CtlError> {
-    let (verb, targets) = match verb {
-        PlanVerb::Start => (Verb::Start, names),
-        PlanVerb::Stop => (Verb::Stop, names),
-        PlanVerb::Restart => (Verb::Restart, names),
-        PlanVerb::Shutdown if names.is_empty() => (Verb::Stop, vec!["all".into()]),
+    let (verb, requests) = match verb {
+        PlanVerb::Start => (Verb::Start, vec![(names, None)]),
+        PlanVerb::Stop => (Verb::Stop, vec![(names, None)]),
+        PlanVerb::Restart => (Verb::Restart, vec![(names, None)]),
+        PlanVerb::Scale => (Verb::Scale, counts(&names)?),
+        PlanVerb::Shutdown if names.is_empty() => (Verb::Stop, vec![(vec!["all".into()], None)]),
         PlanVerb::Shutdown => {
             return Err(CtlError::new(Exit::Usage, "a shutdown is one of everything")
                 .with_hint("supervisorctl plan shutdown"));
         }
     };
-    let request = OperationRequest {
+    for (targets, instances) in requests {
+        let request = request(verb, targets, mode.clone(), rolling, instances);
+        let plan = client.plan(&request).await?;
+        print(ui, &plan)?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// What is named, and how many instances it is to have.
+type Target = (Vec<String>, Option<u32>);
+
+/// `NAME=N` words, each a request of its own.
+fn counts(words: &[String]) -> Result<Vec<Target>, CtlError> {
+    let parse = |word: &String| {
+        let count: Count = word
+            .parse()
+            .map_err(|error| CtlError::new(Exit::Usage, format!("\"{word}\": {error}")))?;
+        Ok((vec![count.name], Some(count.instances)))
+    };
+    words.iter().map(parse).collect()
+}
+
+fn request(
+    verb: Verb,
+    targets: Vec<String>,
+    mode: Option<String>,
+    rolling: bool,
+    instances: Option<u32>,
+) -> OperationRequest {
+    OperationRequest {
         verb,
         targets,
         timeout: None,
@@ -34,10 +65,9 @@ pub(super) async fn run(
         dry_run: true,
         wait: false,
         no_dependents: false,
-    };
-    let plan = client.plan(&request).await?;
-    print(ui, &plan)?;
-    Ok(Exit::Ok)
+        rolling,
+        instances,
+    }
 }
 
 fn print(ui: &mut Ui, plan: &Plan) -> Result<(), CtlError> {

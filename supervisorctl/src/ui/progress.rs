@@ -42,7 +42,9 @@ impl Progress {
                 (service, format!("{who}{}  {}", to.as_str(), one_line(cause)))
             }
             EventKind::Status { service, text } => (service, one_line(text)),
-            EventKind::Operation { .. } => return,
+            EventKind::ServiceAdded { .. }
+            | EventKind::ServiceRemoved { .. }
+            | EventKind::Operation { .. } => return,
         };
         if let Some(entry) = self.pending.iter_mut().find(|entry| entry.service == *service) {
             entry.text = text;

@@ -79,6 +79,8 @@ fn an_operation_is_posted_as_json_and_its_answer_read() {
         dry_run: false,
         wait: true,
         no_dependents: false,
+        rolling: false,
+        instances: None,
     };
     let operation = run(server.client().operate(&request)).unwrap();
     assert_eq!((operation.id, operation.ok), (7, true));

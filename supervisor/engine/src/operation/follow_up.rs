@@ -54,8 +54,9 @@ impl Engine {
             let aim = item.aim;
             match outcome(aim, self.get(id)) {
                 // Its other process has to be gone too.
-                Some(Outcome::Stopped | Outcome::Restarted) if self.get(id).accompanied => {}
-                Some(Outcome::Stopped) if self.is_companion_stuck(id) => {
+                Some(Outcome::Stopped | Outcome::Removed | Outcome::Restarted)
+                    if self.get(id).accompanied => {}
+                Some(Outcome::Stopped | Outcome::Removed) if self.is_companion_stuck(id) => {
                     self.operations.resolve(operation, id, Outcome::Stuck, now);
                     continue;
                 }
@@ -152,6 +153,7 @@ fn outcome(aim: Aim, service: &Service) -> Option<Outcome> {
             | State::Exited(_) => None,
         },
         Aim::Down if state.is_stuck() => Some(Outcome::Stuck),
+        Aim::Down if *state == State::Stopped(StopCause::Removed) => Some(Outcome::Removed),
         Aim::Down => state.is_at_rest().then_some(Outcome::Stopped),
         Aim::Reload { begun } => match state {
             // What had begun to reload is gone; a new one may come up.
@@ -161,7 +163,7 @@ fn outcome(aim: Aim, service: &Service) -> Option<Outcome> {
             State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
             State::Stopped(_) | State::Stopping(_) | State::Exited(_) => Some(Outcome::NotRunning),
         },
-        Aim::None => None,
+        Aim::Turn | Aim::None => None,
     }
 }
 

@@ -69,7 +69,8 @@ fn number(aim: Aim) -> u8 {
         Aim::Overlap { replaced: true } => 8,
         Aim::Reload { begun: false } => 4,
         Aim::Reload { begun: true } => 5,
-        Aim::None => 6,
+        Aim::Turn => 6,
+        Aim::None => 7,
     }
 }
 

@@ -305,6 +305,29 @@ fn related() -> Vec<(String, Vec<ServiceSpec>)> {
     .into()
 }
 
+/// The name of services that are removed and restarted one by one.
+pub(crate) const INSTANCE: &str = "instance";
+
+/// Two instances: alone, and behind a service that they require.
+pub(crate) fn instances() -> Vec<(String, Vec<ServiceSpec>)> {
+    let instance = |kind| spec(kind, |spec| INSTANCE.clone_into(&mut spec.name));
+    let both = |kind| vec![instance(kind), instance(kind)];
+    let mut overlaps = vec![overlap(Kind::Notify), overlap(Kind::Notify)];
+    overlaps.iter_mut().for_each(|spec| INSTANCE.clone_into(&mut spec.name));
+    let mut behind = vec![spec(Kind::Simple, |_| {})];
+    behind.extend(
+        both(Kind::Simple).into_iter().map(|one| depends(one, DependencyKind::Requires, 0, true)),
+    );
+    [
+        ("simple", both(Kind::Simple)),
+        ("notify", both(Kind::Notify)),
+        ("overlap", overlaps),
+        ("behind another", behind),
+    ]
+    .map(|(name, specs)| (name.to_owned(), specs))
+    .into()
+}
+
 /// Three services: in a row, through a target, and two bound to one.
 pub(crate) fn triples() -> Vec<(String, Vec<ServiceSpec>)> {
     use DependencyKind::{BindsTo, Conflicts, PartOf, Requires, Upholds};

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use supervisor_engine::{
     Action, ActionKind, ControlCommand, Dependency, DependencyKind, Engine, Exit, Invocation, Kind,
-    Manner, Moment, Notification, OperationId, Outcome, Probe, Process, Report, Request, ServiceId,
-    ServiceSpec, Signal, SpawnError, State, Status, StopHow, StopStep, Transition, Until, Whom,
+    Manner, Moment, Notification, OperationId, Outcome, Probe, Process, Report, Request, Scaling,
+    ServiceId, ServiceSpec, Signal, SpawnError, State, Status, StopHow, StopStep, Transition,
+    Until, Whom,
 };
 
 /// Services in some situation.
@@ -19,6 +20,8 @@ pub(crate) struct Case {
     done: Vec<String>,
     ended: Vec<OperationId>,
     latest: Vec<Option<Invocation>>,
+    /// By id, also those that were removed.
+    names: Vec<String>,
 }
 
 /// A spec under construction: dependencies by name.
@@ -152,17 +155,7 @@ impl Case {
     pub(crate) fn of(specs: impl IntoIterator<Item = Spec>) -> Self {
         let specs: Vec<Spec> = specs.into_iter().collect();
         let names: Vec<String> = specs.iter().map(|spec| spec.spec.name.clone()).collect();
-        let place = |name: &str| {
-            let place = names.iter().position(|known| known == name).expect("it is in the case");
-            ServiceId(u32::try_from(place).expect("cases are small"))
-        };
-        let services = specs.into_iter().map(|Spec { mut spec, dependencies }| {
-            spec.dependencies = dependencies
-                .into_iter()
-                .map(|(kind, on, until)| Dependency { kind, on: place(on), until })
-                .collect();
-            spec
-        });
+        let services = specs.into_iter().map(|spec| resolve(spec, &names));
         let engine = Engine::new(services.collect(), 1).expect("the case has no cycle");
         Self {
             latest: vec![None; names.len()],
@@ -171,6 +164,7 @@ impl Case {
             transitions: Vec::new(),
             done: Vec::new(),
             ended: Vec::new(),
+            names,
         }
     }
 
@@ -230,6 +224,29 @@ impl Case {
     pub(crate) fn restart_alone(&mut self, names: &str) -> OperationId {
         let services = self.ids(names);
         self.request(Request::Restart { services, manner: Manner::Graceful, no_dependents: true })
+    }
+
+    pub(crate) fn roll(&mut self, names: &str) -> OperationId {
+        self.request(Request::Roll(self.ids(names)))
+    }
+
+    /// Gives the services with these names these specs, or adds them.
+    pub(crate) fn revise(&mut self, specs: impl IntoIterator<Item = Spec>) {
+        let specs: Vec<Spec> = specs.into_iter().collect();
+        for spec in &specs {
+            if !self.names.contains(&spec.spec.name) {
+                self.names.push(spec.spec.name.clone());
+                self.latest.push(None);
+            }
+        }
+        let specs =
+            specs.into_iter().map(|spec| (self.id(&spec.spec.name), resolve(spec, &self.names)));
+        self.engine.revise(specs.collect()).expect("the case has no cycle");
+    }
+
+    pub(crate) fn scale(&mut self, what: Scaling, names: &str) -> OperationId {
+        let services = self.ids(names).into_iter().map(|id| (id, what));
+        self.request(Request::Scale(services.collect()))
     }
 
     pub(crate) fn reload(&mut self, names: &str) -> OperationId {
@@ -401,8 +418,7 @@ impl Case {
     }
 
     pub(crate) fn id(&self, name: &str) -> ServiceId {
-        let found = self.engine.services().find(|(_, service)| service.spec().name == name);
-        found.expect("it is in the case").0
+        place(name, &self.names)
     }
 
     pub(crate) fn ids(&self, names: &str) -> Vec<ServiceId> {
@@ -452,6 +468,17 @@ impl Case {
             ActionKind::Release => format!("{name} release"),
         }
     }
+}
+
+fn resolve(Spec { mut spec, dependencies }: Spec, names: &[String]) -> ServiceSpec {
+    let depends = |(kind, on, until)| Dependency { kind, on: place(on, names), until };
+    spec.dependencies = dependencies.into_iter().map(depends).collect();
+    spec
+}
+
+fn place(name: &str, names: &[String]) -> ServiceId {
+    let place = names.iter().position(|known| known == name).expect("it is in the case");
+    ServiceId(u32::try_from(place).expect("cases are small"))
 }
 
 pub(crate) fn error(step: &'static str) -> SpawnError {

@@ -2,8 +2,8 @@
 
 use supervisor_engine::{
     Cause, Ending, Exit, FailReason, Failure, Invocation, Manner, ModeId, Outcome, Overlap,
-    PlanKind, Process, ReloadHow, ReloadSpec, Report, Request, RestartMode, RestartPolicy, Signal,
-    Status, StopCause,
+    PlanKind, Process, ReloadHow, ReloadSpec, Report, Request, RestartMode, RestartPolicy, Scaling,
+    Signal, Status, StopCause,
 };
 
 use crate::case::{Case, Spec, error, millis, notify, secs, signal, simple};
@@ -507,6 +507,66 @@ fn both_processes_get_their_part_of_a_shutdown() {
     ends(&mut case, old);
     case.dies("web", Signal::KILL);
     assert!(case.actions().contains(&"db TERM all".to_owned()));
+}
+
+#[test]
+fn a_rolling_restart_goes_on_when_the_old_process_is_gone() {
+    let other = overlapping(notify("other"));
+    let mut case = Case::up([web(), other]);
+    let (old, others) = (case.invocation("web"), case.invocation("other"));
+    let roll = case.roll("web other");
+    case.does(["web' spawn"]);
+    case.comes_up("web");
+    case.does(["web TERM all"]);
+    ends(&mut case, old);
+    case.does(["web release", "other' spawn"]);
+    case.came_to(roll, "web", &Outcome::Restarted);
+    case.comes_up("other");
+    ends(&mut case, others);
+    case.came_to(roll, "other", &Outcome::Restarted);
+}
+
+#[test]
+fn a_rolling_restart_ends_with_a_new_process_that_does_not_come_up() {
+    let mut case = Case::up([web(), overlapping(notify("other"))]);
+    let roll = case.roll("web other");
+    case.spawn_fails("web");
+    case.does(["web' spawn", "web' release"]);
+    let failed = FailReason::Ended(Ending::SpawnFailed(error("exec")));
+    case.came_to(roll, "web", &Outcome::Failed(failed));
+    case.came_to(roll, "other", &Outcome::NotTried);
+    case.is("web", Status::Running);
+}
+
+#[test]
+fn one_that_was_added_overlaps_too() {
+    let mut case = Case::up([simple("app")]);
+    case.revise([web()]);
+    case.scale(Scaling::Start, "web");
+    case.comes_up("web");
+    case.restart("web");
+    case.does(["web spawn", "web' spawn"]);
+}
+
+#[test]
+fn one_is_removed_when_both_processes_are_gone_and_comes_back_beside_them() {
+    let mut case = Case::up([simple("app"), web()]);
+    let old = case.invocation("web");
+    case.restart("web");
+    case.comes_up("web");
+    let remove = case.scale(Scaling::Remove, "web");
+    case.exits("web", 0);
+    assert!(!case.has_ended(remove), "the old one is still there");
+    case.does(["web' spawn", "web TERM all", "web' TERM all", "web' release"]);
+    case.revise([web()]);
+    let start = case.scale(Scaling::Start, "web");
+    case.comes_up("web");
+    case.does(["web' spawn"]);
+    ends(&mut case, old);
+    case.does(["web release"]);
+    case.came_to(start, "web", &Outcome::Started);
+    case.restart("web");
+    case.does(["web spawn"]);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Commands, Dependency, DependencyKind, ExitSet, ExitType, Failure, KillMode, Kind, ModeId,
-    ReloadHow, ReloadSpec, RestartMode, RestartPolicy, ServiceId, ServiceSpec, Signal, StopHow,
-    StopStep, Until, WatchdogSpec,
+    Commands, Dependency, DependencyKind, Engine, ExitSet, ExitType, Failure, KillMode, Kind,
+    ModeId, ReloadHow, ReloadSpec, RestartMode, RestartPolicy, ServiceId, ServiceSpec, Signal,
+    StopHow, StopStep, Until, WatchdogSpec,
 };
 
 use crate::dice::Dice;
@@ -50,6 +50,40 @@ pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
             (spec, nature)
         })
         .collect()
+}
+
+/// The services whose relations change when `new` comes, which is like `like`. If it joins, whoever
+/// depends on the one depends on the other too.
+pub(crate) fn with_another(
+    engine: &Engine,
+    like: ServiceId,
+    new: ServiceId,
+    joins: bool,
+) -> Vec<(ServiceId, ServiceSpec)> {
+    revised(engine, |spec| {
+        let on_like = spec.dependencies.iter().filter(|dependency| dependency.on == like && joins);
+        let more: Vec<Dependency> =
+            on_like.map(|dependency| Dependency { on: new, ..*dependency }).collect();
+        spec.dependencies.extend(more);
+    })
+}
+
+/// The services whose relations change when this one goes.
+pub(crate) fn without(engine: &Engine, id: ServiceId) -> Vec<(ServiceId, ServiceSpec)> {
+    revised(engine, |spec| {
+        spec.dependencies.retain(|dependency| dependency.on != id);
+        spec.reload_propagates_to.retain(|on| *on != id);
+    })
+}
+
+fn revised(engine: &Engine, change: impl Fn(&mut ServiceSpec)) -> Vec<(ServiceId, ServiceSpec)> {
+    let stays = engine.services().filter(|(_, service)| !service.is_leaving());
+    let changed = stays.filter_map(|(id, service)| {
+        let mut spec = service.spec().clone();
+        change(&mut spec);
+        (spec.dependencies != service.spec().dependencies).then_some((id, spec))
+    });
+    changed.collect()
 }
 
 fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
@@ -107,6 +141,10 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
     let lives_on = matches!(kind, Kind::Simple | Kind::Notify);
     if lives_on && dice.percent(40) {
         spec.restart.mode = RestartMode::Overlap;
+    }
+    if spec.restart.mode == RestartMode::Direct {
+        // Who waits for it waits until it is up: its commands have to have the time.
+        spec.start_timeout = spec.start_timeout.map(|time| time.max(Duration::from_secs(10)));
     }
     if kind == Kind::Notify && dice.percent(30) {
         spec.watchdog = Some(WatchdogSpec {

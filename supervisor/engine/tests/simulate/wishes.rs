@@ -1,6 +1,6 @@
 //! What people have asked for, told again from the requests alone, to compare with what came of it.
 
-use supervisor_engine::{DependencyKind, Engine, Request, ServiceId, State, StopCause};
+use supervisor_engine::{DependencyKind, Engine, Request, Scaling, ServiceId, State, StopCause};
 
 /// Whether another service may have started this one, or what needs it, without a request.
 fn is_started_by_others(engine: &Engine, id: ServiceId) -> bool {
@@ -28,18 +28,41 @@ impl Wishes {
         Self(vec![Some(false); count])
     }
 
+    /// Takes note of a new service.
+    pub(crate) fn add(&mut self) {
+        self.0.push(Some(false));
+    }
+
     /// Takes note of a request that is about to be made.
     pub(crate) fn hear(&mut self, request: &Request, engine: &Engine) {
         let graph = engine.graph();
         let over = engine.is_shutting_down();
+        let stays = |id: &ServiceId| !engine.service(*id).is_leaving();
         match request {
             Request::Boot if !over => {
                 let enabled = engine.services().filter(|(_, service)| service.spec().enabled);
-                let enabled: Vec<ServiceId> = enabled.map(|(id, _)| id).collect();
+                let enabled: Vec<ServiceId> = enabled.map(|(id, _)| id).filter(stays).collect();
                 self.set_up(&enabled, engine);
             }
             Request::Start(services) | Request::Restart { services, .. } if !over => {
-                self.set_up(services, engine);
+                let stay: Vec<ServiceId> = services.iter().copied().filter(stays).collect();
+                self.set_up(&stay, engine);
+            }
+            // The only one is started too; of several those that are down stay so.
+            Request::Roll(services) if !over && services.iter().all(|id| *id == services[0]) => {
+                let stay: Vec<ServiceId> = services.iter().copied().filter(stays).collect();
+                self.set_up(&stay, engine);
+            }
+            Request::Scale(services) => {
+                for (id, what) in services {
+                    match what {
+                        Scaling::Start if !over => self.set_up(&[*id], engine),
+                        Scaling::Start | Scaling::Add | Scaling::Remove => {
+                            self.set([*id], Some(false))
+                        }
+                        Scaling::Keep => {}
+                    }
+                }
             }
             Request::Stop { services, no_dependents: true, .. } => {
                 self.set(services.iter().copied(), Some(false));
@@ -56,6 +79,7 @@ impl Wishes {
             Request::Boot
             | Request::Start(_)
             | Request::Restart { .. }
+            | Request::Roll(_)
             | Request::Reload(_)
             | Request::Signal { .. } => {}
         }
@@ -77,7 +101,8 @@ impl Wishes {
                         | StopCause::Requested
                         | StopCause::Shutdown
                         | StopCause::Replaced
-                        | StopCause::Reset => false,
+                        | StopCause::Reset
+                        | StopCause::Removed => false,
                     },
                     State::Waiting
                     | State::Starting(_)

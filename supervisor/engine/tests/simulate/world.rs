@@ -64,6 +64,12 @@ impl World {
         Self { dice, calm: false, natures, specs, bodies, future, scheduled }
     }
 
+    /// A service that is like another one.
+    pub(crate) fn add(&mut self, like: ServiceId, spec: ServiceSpec) {
+        self.natures.push(self.natures[like.index()].clone());
+        self.specs.push(spec);
+    }
+
     /// When the next thing happens.
     pub(crate) fn next(&self) -> Option<Moment> {
         self.future.first_key_value().map(|((at, _), _)| *at)

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use supervisor_engine::{
-    Action, ActionKind, Cause, ControlCommand, DependencyKind, Engine, ExitType, Goal, Invocation,
-    KILL_PATIENCE, KillMode, Kind, Manner, ModeId, Moment, PhaseEnd, Probe, Process, ReloadHow,
-    Report, Request, RestartMode, Run, Service, ServiceId, ServiceSpec, Signal, State, Status,
-    Step, StopCause, StopPhase, Transition, Until, Whom,
+    Action, ActionKind, Cause, ControlCommand, DependencyKind, Ending, Engine, ExitType, Goal,
+    Invocation, KILL_PATIENCE, KillMode, Kind, Manner, ModeId, Moment, PhaseEnd, Probe, Process,
+    ReloadHow, Report, Request, RestartMode, Run, Service, ServiceId, ServiceSpec, Signal, State,
+    Status, Step, StopCause, StopPhase, Transition, Until, Whom,
 };
 
 #[path = "progress.rs"]
@@ -33,6 +33,8 @@ pub(crate) struct Ledger {
     /// Whether the present input asks for `KILL` at once.
     forcing: bool,
     highest: Invocation,
+    /// Rolling restarts so far.
+    rolls: u32,
 }
 
 /// What the present input asks for.
@@ -43,6 +45,8 @@ enum Asked {
     Stop,
     /// To send a signal, whatever it is.
     Signal,
+    /// To restart something at once.
+    Restart,
     Other,
 }
 
@@ -63,6 +67,8 @@ pub(crate) struct Account {
     pub(crate) starts: u32,
     /// Whether the live invocation, or the last one, is not to be started.
     unmet: bool,
+    /// Whether it is down because of that.
+    skipped: bool,
     /// When the live invocation began.
     begun: Moment,
     /// Whether the live invocation was sent `KILL`.
@@ -94,6 +100,8 @@ pub(crate) struct Account {
     moved: bool,
     /// What was wanted of it after the input before.
     goal: Goal,
+    /// The rolling restart that named it last, and whether that has restarted it.
+    roll: Option<(u32, bool)>,
 }
 
 /// What is known of an invocation.
@@ -156,6 +164,22 @@ pub(crate) type Verdict = Result<(), String>;
 
 impl Ledger {
     pub(crate) fn new(engine: &Engine) -> Self {
+        let mut ledger = Self {
+            accounts: Vec::new(),
+            companions: BTreeMap::new(),
+            deadline: None,
+            overdue: false,
+            asked: Asked::Nothing,
+            forcing: false,
+            highest: Invocation(0),
+            rolls: 0,
+        };
+        ledger.open_accounts(engine);
+        ledger
+    }
+
+    /// An account for each service that has none, and for the second process of each that overlaps.
+    pub(crate) fn open_accounts(&mut self, engine: &Engine) {
         let account = |unit, service: &Service| Account {
             unit,
             gapless: false,
@@ -165,6 +189,7 @@ impl Ledger {
             stuck: false,
             starts: 0,
             unmet: false,
+            skipped: false,
             begun: Moment::default(),
             killed: false,
             restarts: 0,
@@ -181,19 +206,15 @@ impl Ledger {
             succeeded: false,
             moved: false,
             goal: service.goal(),
+            roll: None,
         };
-        let overlaps = |service: &Service| service.spec().restart.mode == RestartMode::Overlap;
-        let companions = engine.services().filter(|(_, service)| overlaps(service));
-        Self {
-            accounts: engine.services().map(|(id, service)| account(id, service)).collect(),
-            companions: companions
-                .map(|(id, service)| (id.companion(), account(id.companion(), service)))
-                .collect(),
-            deadline: None,
-            overdue: false,
-            asked: Asked::Nothing,
-            forcing: false,
-            highest: Invocation(0),
+        let known = self.accounts.len();
+        for (id, service) in engine.services().filter(|(id, _)| id.index() >= known) {
+            self.accounts.push(account(id, service));
+            if service.spec().restart.mode == RestartMode::Overlap {
+                let companion = id.companion();
+                self.companions.insert(companion, account(companion, service));
+            }
         }
     }
 
@@ -243,10 +264,13 @@ impl Ledger {
         self.asked = match request {
             Request::Stop { no_dependents: false, .. } => Asked::Stop,
             Request::Signal { .. } => Asked::Signal,
+            Request::Restart { .. } => Asked::Restart,
+            Request::Roll(named) if is_of_one(named) => Asked::Restart,
             Request::Stop { no_dependents: true, .. }
             | Request::Boot
             | Request::Start(_)
-            | Request::Restart { .. }
+            | Request::Roll(_)
+            | Request::Scale(_)
             | Request::Reload(_)
             | Request::Reset(_)
             | Request::Shutdown { .. } => Asked::Other,
@@ -262,6 +286,14 @@ impl Ledger {
         if let Request::Reset(named) = request {
             for id in named {
                 self.accounts[id.index()].restarts = 0;
+            }
+        }
+        if let Request::Roll(named) = request
+            && !is_of_one(named)
+        {
+            self.rolls += 1;
+            for id in named {
+                self.accounts[id.index()].roll = Some((self.rolls, false));
             }
         }
         if let Request::Shutdown { within: Some(within), .. } = request {
@@ -287,7 +319,10 @@ impl Ledger {
                     account.gapless = all && (account.gapless || named);
                 }
             }
-            Request::Stop { .. } | Request::Shutdown { .. } => {
+            Request::Stop { .. }
+            | Request::Shutdown { .. }
+            | Request::Roll(_)
+            | Request::Scale(_) => {
                 self.accounts.iter_mut().for_each(|account| account.gapless = false);
             }
             Request::Boot
@@ -534,6 +569,9 @@ impl Ledger {
             let due = due.iter().any(|(kind, ended)| *ended && relates(engine, by, *kind, id));
             rule(due, "what is started for the end of another was to be started for that")?;
         }
+        if stops && change.cause == Cause::Cycle {
+            self.check_roll(id, engine)?;
+        }
         let spec = engine.service(id).spec();
         let account = self.account(id);
         if change.from == Status::Starting && change.to == Status::Running {
@@ -563,6 +601,8 @@ impl Ledger {
         if let Some(run) = change.ended.as_ref().filter(|_| !account.forced) {
             account.check_report(run, spec)?;
         }
+        account.skipped = change.to == Status::Stopped
+            && matches!(change.cause, Cause::Ended(Ending::Unmet { .. }));
         account.status = change.to;
         account.up = match change.to {
             Status::Running | Status::Reloading => true,
@@ -641,6 +681,7 @@ impl Ledger {
         std::mem::swap(&mut own.may_count_anew, &mut companion.may_count_anew);
         std::mem::swap(&mut own.died, &mut companion.died);
         std::mem::swap(&mut own.moved, &mut companion.moved);
+        std::mem::swap(&mut own.roll, &mut companion.roll);
         std::mem::swap(&mut own.goal, &mut companion.goal);
     }
 
@@ -652,14 +693,14 @@ impl Ledger {
         rule(beside.is_none(), "nothing starts beside what it conflicts with")?;
         for on in engine.graph().predecessors(id) {
             let account = &self.accounts[on.index()];
-            let runs = account.execution.is_some_and(|now| now.main != Main::Ordered);
+            let runs = account
+                .execution
+                .is_some_and(|now| !matches!(now.main, Main::Absent { .. } | Main::Ordered));
             if account.status == Status::Starting && runs && is_early(engine, id, *on) {
                 continue;
             }
-            let service = engine.service(*on);
-            let skipped = matches!(service.state(), State::Stopped(StopCause::Condition));
-            let done =
-                skipped || service.spec().kind == Kind::Oneshot && account.status == Status::Exited;
+            let kind = engine.service(*on).spec().kind;
+            let done = account.skipped || kind == Kind::Oneshot && account.status == Status::Exited;
             rule(
                 !needs(engine, id, *on) || account.up || done,
                 "nothing starts before what it requires is up",
@@ -719,13 +760,51 @@ impl Ledger {
                 Goal::Down { .. } | Goal::Cycle | Goal::Up => false,
             };
             let since_before = goal == account.goal && self.asked == Asked::Nothing;
-            let goes_down = goal != Goal::Up && (!by_a_death || since_before);
+            // The turn of what is restarted one by one may have come only behind this one's.
+            let in_turn = goal == Goal::Cycle
+                && account.roll.is_some()
+                && self.accounts[id.index()].roll.is_some();
+            let goes_down = goal != Goal::Up && (!by_a_death || since_before) && !in_turn;
             let beside = self.companions.get(&later.companion());
             let beside = beside.is_some_and(|beside| beside.is_live() && !beside.stuck);
             let in_the_way = account.is_live() && goes_down && !account.stuck
                 || beside && !account.is_live() && !account.stuck;
             rule(!in_the_way, "nothing stops before what comes after it is gone")
                 .map_err(|rule| format!("{rule}: {id:?} before {later:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// A rolling restart takes nobody down before all that it has restarted are up.
+    fn check_roll(&mut self, id: ServiceId, engine: &Engine) -> Verdict {
+        let account = &self.accounts[id.index()];
+        let Some((roll, false)) = account.roll else { return Ok(()) };
+        // By hand, or with one that has died.
+        let of_itself = self.accounts.iter().any(|account| account.died);
+        if self.asked == Asked::Restart || of_itself || account.goal != Goal::Up {
+            return Ok(());
+        }
+        for (other, neighbour) in engine.services() {
+            let account = &self.accounts[other.index()];
+            let stopped = matches!(neighbour.goal(), Goal::Down { .. });
+            let up = account.up || account.status == Status::Exited || stopped;
+            rule(
+                account.roll != Some((roll, true)) || up,
+                "a rolling restart takes one down at a time",
+            )
+            .map_err(|rule| format!("{rule}: {id:?} while {other:?} is down"))?;
+        }
+        self.accounts[id.index()].roll = Some((roll, true));
+        Ok(())
+    }
+
+    /// What was removed is gone.
+    fn check_removed(&self, engine: &Engine) -> Verdict {
+        let mut gone = vec![true; self.accounts.len()];
+        engine.services().for_each(|(id, _)| gone[id.index()] = false);
+        for (account, _) in self.accounts.iter().zip(gone).filter(|(_, gone)| *gone) {
+            let rest = account.execution.is_none() && account.status == Status::Stopped;
+            rule(rest, "nothing is removed before it is down")?;
         }
         Ok(())
     }
@@ -797,6 +876,7 @@ impl Ledger {
 
     /// What holds between two inputs, whatever happened.
     pub(crate) fn check(&mut self, engine: &Engine, time: Moment) -> Verdict {
+        self.check_removed(engine)?;
         (self.asked, self.forcing) = (Asked::Nothing, false);
         let (overdue, deadline) = (self.overdue, self.deadline);
         let mut earliest: Option<Moment> = None;
@@ -959,6 +1039,11 @@ fn has_rivals(engine: &Engine) -> bool {
 fn may_be_denied(engine: &Engine, id: ServiceId) -> bool {
     let needed = engine.graph().pulled_by(&[id]);
     needed.iter().any(|one| engine.services().any(|(other, _)| conflict(engine, *one, other)))
+}
+
+/// Whether it is one service, named once or more often.
+fn is_of_one(named: &[ServiceId]) -> bool {
+    named.iter().all(|id| *id == named[0])
 }
 
 fn rule(holds: bool, text: &str) -> Verdict {

@@ -33,6 +33,15 @@ impl Observed {
         Self { engine, ledger, now, pending: Vec::new() }
     }
 
+    /// Changes specs; what comes of it is up to the next request.
+    pub(crate) fn revise(&mut self, specs: Vec<(ServiceId, ServiceSpec)>) -> Result<(), String> {
+        self.engine
+            .revise(specs)
+            .map_err(|cycles| format!("the order has no cycle: {cycles:?}"))?;
+        self.ledger.open_accounts(&self.engine);
+        Ok(())
+    }
+
     pub(crate) fn request(&mut self, request: Request) -> Result<Effects, String> {
         self.ledger.requested(&request, &self.engine, self.now);
         let operation = self.engine.request(request, self.now);

@@ -28,7 +28,7 @@ fn names() -> Names {
         directory: directory.path().to_owned(),
         umask: 0o022,
     };
-    Names::new(&load(&options).unwrap_or_else(|error| panic!("{error}")))
+    Names::new(&load(&options).unwrap_or_else(|error| panic!("{error}")), |_| true)
 }
 
 #[test]
