@@ -65,7 +65,7 @@ fn number(aim: Aim) -> u8 {
         Aim::Down => 1,
         Aim::Cycle { was_down: false } => 2,
         Aim::Cycle { was_down: true } => 3,
-        Aim::Overlap { replaced: false } => 7,
+        Aim::Overlap { replaced: false } => 9,
         Aim::Overlap { replaced: true } => 8,
         Aim::Reload { begun: false } => 4,
         Aim::Reload { begun: true } => 5,

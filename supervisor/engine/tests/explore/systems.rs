@@ -313,7 +313,9 @@ pub(crate) fn instances() -> Vec<(String, Vec<ServiceSpec>)> {
     let instance = |kind| spec(kind, |spec| INSTANCE.clone_into(&mut spec.name));
     let both = |kind| vec![instance(kind), instance(kind)];
     let mut overlaps = vec![overlap(Kind::Notify), overlap(Kind::Notify)];
-    overlaps.iter_mut().for_each(|spec| INSTANCE.clone_into(&mut spec.name));
+    for spec in &mut overlaps {
+        INSTANCE.clone_into(&mut spec.name);
+    }
     let mut behind = vec![spec(Kind::Simple, |_| {})];
     behind.extend(
         both(Kind::Simple).into_iter().map(|one| depends(one, DependencyKind::Requires, 0, true)),
