@@ -53,7 +53,7 @@ impl Engine {
     ) {
         let chosen = self.select(named, wanted, now);
         for id in chosen.up {
-            if self.get(id).state.is_at_rest() {
+            if self.get(id).state.is_at_rest() && !self.get(id).is_leaving() {
                 let meant = named.contains(&id) || wanted.contains(&id);
                 let cause = if meant { cause.clone() } else { Cause::Requested };
                 self.get_mut(id).trigger = None;
@@ -63,20 +63,23 @@ impl Engine {
         }
     }
 
-    /// Who would come up.
+    /// Who would come up. What is to be removed does not, and needs nobody.
     pub(crate) fn choose(&self, named: &[ServiceId], wanted: &[ServiceId]) -> Chosen {
+        let stays = |id: &ServiceId| !self.get(*id).is_leaving();
+        let named: Vec<ServiceId> = named.iter().copied().filter(stays).collect();
+        let wanted: Vec<ServiceId> = wanted.iter().copied().filter(stays).collect();
         let mut chosen = Chosen::default();
         if !self.graph.has_rivals() {
-            chosen.up = self.graph.pulled_by(named);
-            chosen.up.append(&mut self.graph.pulled_by(wanted));
+            chosen.up = self.graph.pulled_by(&named);
+            chosen.up.append(&mut self.graph.pulled_by(&wanted));
             return chosen;
         }
         let mut open = VecDeque::new();
         for id in named {
-            self.admit(*id, true, &mut chosen, &mut open);
+            self.admit(id, true, &mut chosen, &mut open);
         }
         for id in wanted {
-            self.admit(*id, false, &mut chosen, &mut open);
+            self.admit(id, false, &mut chosen, &mut open);
         }
         while let Some(id) = open.pop_front() {
             for wanted in &self.graph.node(id).wanted {

@@ -109,6 +109,24 @@ impl Ending {
             }
         }
     }
+
+    /// How the main process ended, if it did so by itself and it is known which one that was.
+    pub(crate) const fn exit(&self) -> Option<Exit> {
+        match self {
+            Self::Exited(exit) | Self::Unsettled(exit) => Some(*exit),
+            Self::SpawnFailed(_)
+            | Self::StartTimeout
+            | Self::RuntimeMax
+            | Self::Watchdog
+            | Self::Protocol
+            | Self::CommandFailed(..)
+            | Self::CommandNotStarted(..)
+            | Self::Unmet { .. }
+            | Self::NothingLeft
+            | Self::Emptied
+            | Self::Unhealthy => None,
+        }
+    }
 }
 
 impl fmt::Display for Ending {

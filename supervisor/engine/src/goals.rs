@@ -70,14 +70,7 @@ impl Engine {
             };
             items.push(item);
         }
-        let mut pulled = chosen.up;
-        if named.iter().any(|id| self.get(*id).is_leaving()) {
-            let stays = named.iter().copied().filter(|id| !self.get(*id).is_leaving());
-            let stays: Vec<ServiceId> = stays.collect();
-            let needed = self.graph.pulled_by(&stays);
-            pulled.retain(|id| needed.contains(id));
-        }
-        self.want_up_too(&pulled, items, now);
+        self.want_up_too(&chosen.up, items, now);
     }
 
     /// These, as far as they are not in the list yet, are to be up for the sake of others.

@@ -536,7 +536,11 @@ impl Engine {
     fn on_watchdog_missed(&mut self, id: ServiceId, now: Moment) {
         let service = self.get(id);
         let departure = match &service.state {
-            State::Starting(starting) if starting.has_stood_up() && starting.main.is_alive() => {
+            // One that is armed always comes to something, wherever main is.
+            State::Starting(starting)
+                if starting.has_stood_up()
+                    && (starting.armed.is_some() || starting.main.is_alive()) =>
+            {
                 starting.into()
             }
             State::Running(running) | State::Reloading(Reloading { running, .. }) => {

@@ -39,20 +39,7 @@ pub(crate) fn verdict(ending: &Ending, kind: Kind, spec: &RestartSpec) -> Verdic
     if matches!(ending, Ending::Unmet { .. }) {
         return Verdict::Skip;
     }
-    let exit = match ending {
-        Ending::Exited(exit) | Ending::Unsettled(exit) => Some(*exit),
-        Ending::SpawnFailed(_)
-        | Ending::StartTimeout
-        | Ending::RuntimeMax
-        | Ending::Watchdog
-        | Ending::Protocol
-        | Ending::CommandFailed(..)
-        | Ending::CommandNotStarted(..)
-        | Ending::Unmet { .. }
-        | Ending::NothingLeft
-        | Ending::Emptied
-        | Ending::Unhealthy => None,
-    };
+    let exit = ending.exit();
     let failed = matches!(ending, Ending::Unsettled(_));
     // What nobody can tell of counts as well (as in systemd, where only the cgroup is empty).
     let clean = exit.map_or(*ending == Ending::Emptied, |exit| is_clean(exit, kind, spec));

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::engine::Engine;
+use crate::exit::Exit;
 use crate::id::ServiceId;
 use crate::moment::Moment;
 use crate::restart::{self, Verdict};
@@ -112,7 +113,8 @@ impl Engine {
 
     /// It has ended well, and is left at that.
     fn rest(&mut self, id: ServiceId, reason: FailReason, now: Moment) {
-        if let (FailReason::Ended(ending), Some((exit, _))) = (reason, self.get(id).last_exit) {
+        if let FailReason::Ended(ending) = reason {
+            let exit = ending.exit().unwrap_or(Exit::Unknown);
             let exited = Exited { exit, held: None };
             self.enter(id, State::Exited(exited), Cause::Ended(ending), now);
             self.take_down_bound(id, false, now);

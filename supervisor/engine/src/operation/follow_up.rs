@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::id::{OperationId, ServiceId};
 use crate::moment::Moment;
 use crate::service::Service;
+use crate::standing::Look;
 use crate::state::{FailReason, State, StopCause};
 
 impl Engine {
@@ -35,7 +36,6 @@ impl Engine {
         }
         self.follow_items(id, now);
         match self.get(id).state {
-            State::Backoff(_) if self.get(id).restarts_unseen() => {}
             State::Backoff(_) | State::Failed(_) => self.fail_items_waiting_for(id, now),
             State::Stopped(_)
             | State::Waiting
@@ -78,12 +78,15 @@ impl Engine {
     /// but who asked has the answer. Otherwise a restart without end would be waited for without
     /// end.
     fn fail_items_waiting_for(&mut self, failed: ServiceId, now: Moment) {
+        // Then who merely likes to have it waits as well.
+        let unseen = self.get(failed).restarts_unseen();
         let mut found = BTreeSet::from([failed]);
         let mut open = vec![failed];
         while let Some(cause) = open.pop() {
             for dependent in self.graph.node(cause).successors.clone() {
                 let waits = self.get(dependent).state == State::Waiting
-                    && self.graph.waits_in_need(dependent, cause);
+                    && (self.graph.waits_in_need(dependent, cause)
+                        || unseen && self.look_at(cause, dependent) == Look::Coming);
                 if waits && found.insert(dependent) {
                     open.push(dependent);
                     let outcome = Outcome::Failed(FailReason::Dependency(cause));
@@ -171,7 +174,6 @@ fn came_up(service: &Service, up: Outcome) -> Option<Outcome> {
     let state = &service.state;
     match state {
         State::Running(_) | State::Reloading(_) | State::Exited(_) => Some(up),
-        State::Backoff(_) if service.restarts_unseen() => None,
         State::Backoff(backoff) => Some(Outcome::Failed(backoff.reason.clone())),
         State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
         State::Stopped(StopCause::Condition) => Some(Outcome::Skipped),

@@ -251,3 +251,21 @@ fn a_service_that_is_up_drains_first() {
     case.force_stop("a");
     case.does(["a KILL all"]);
 }
+
+#[test]
+fn a_watchdog_that_is_missed_comes_to_something_also_where_main_is_survived() {
+    let mut case = Case::of([notify("a").with(|spec| {
+        let (timeout, signal) = (secs(1), Signal::ABRT);
+        spec.watchdog =
+            Some(supervisor_engine::WatchdogSpec { timeout, signal, abort_timeout: None });
+        spec.exit_type = supervisor_engine::ExitType::All;
+        spec.settle_time = secs(5);
+    })]);
+    case.start("a");
+    case.spawned("a");
+    case.says("a", "READY");
+    case.exits_leaving_others("a", 0);
+    case.is("a", Status::Starting);
+    case.after(secs(1));
+    case.is("a", Status::Stopping);
+}

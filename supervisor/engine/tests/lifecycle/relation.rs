@@ -2,11 +2,11 @@
 //! starts whom.
 
 use supervisor_engine::{
-    Cause, Exit, FailReason, Outcome, PlanKind, RestartMode, RestartPolicy, Signal, State, Status,
-    StopCause, Why,
+    Cause, Exit, FailReason, Outcome, PlanKind, Report, RestartMode, RestartPolicy, Signal, State,
+    Status, StopCause, Why,
 };
 
-use crate::case::{Case, Spec, millis, notify, oneshot, secs, simple};
+use crate::case::{Case, Spec, forking, millis, notify, oneshot, secs, simple};
 
 /// Never restarted by its own policy.
 fn never(name: &str) -> Spec {
@@ -210,6 +210,24 @@ fn nobody_is_upheld_by_what_is_down() {
     case.is("job", Status::Exited);
 }
 
+/// Where nobody knows how it has ended there is still an end to rest at.
+#[test]
+fn what_has_emptied_rests_once_nobody_upholds_it() {
+    let job = forking("job").with(|spec| spec.restart.policy = RestartPolicy::No);
+    let mut case = Case::of([simple("web").upholds("job"), job]);
+    case.boot();
+    case.spawned("job");
+    case.exits_leaving_others("job", 0);
+    case.report("job", Report::MainUnknown);
+    case.spawned("web");
+    case.report("job", Report::Emptied);
+    case.is("job", Status::Backoff);
+    case.stop("web");
+    case.dies("web", Signal::TERM);
+    case.after(secs(100));
+    case.is("job", Status::Exited);
+}
+
 #[test]
 fn a_failure_starts_others_and_says_so() {
     let specs = [never("web").on_failure("alert"), never("alert").with(|s| s.enabled = false)];
@@ -335,7 +353,8 @@ fn a_start_may_wait_for_the_process_only() {
     case.is("web", Status::Waiting);
 }
 
-/// With `direct`: those that are bound stay up, those that wait go on waiting, no request fails.
+/// With `direct`: those that are bound stay up, those that wait go on waiting. Who asked has the
+/// answer, as with every first try that fails.
 #[test]
 fn dependents_do_not_see_a_direct_restart() {
     for (mode, unseen) in [(RestartMode::Normal, false), (RestartMode::Direct, true)] {
@@ -348,14 +367,15 @@ fn dependents_do_not_see_a_direct_restart() {
         let start = case.start("web log");
         case.spawn_fails("db");
         assert_eq!(case.status("log") == Status::Waiting, unseen, "{mode:?}");
-        assert_eq!(case.outcome(start, "web").is_none(), unseen, "{mode:?}");
-        assert_eq!(case.outcome(start, "db").is_none(), unseen, "{mode:?}");
+        let failed = Outcome::Failed(FailReason::Dependency(case.id("db")));
+        case.came_to(start, "web", &failed);
+        assert!(matches!(case.outcome(start, "db"), Some(Outcome::Failed(FailReason::Ended(_)))));
+        assert_eq!(case.outcome(start, "log") == Some(failed), unseen, "{mode:?}");
         case.after(secs(1));
         case.spawn_fails("db");
         case.after(secs(1));
         case.is("db", Status::Failed);
         case.is("web", Status::Failed);
-        assert!(case.outcome(start, "web").is_some());
     }
 }
 

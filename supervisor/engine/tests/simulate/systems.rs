@@ -256,8 +256,7 @@ fn dependencies(id: u32, count: u32, dice: &mut Dice) -> Vec<Dependency> {
 /// Where there is no limit in time, nobody may do nothing for ever.
 fn nature(spec: &ServiceSpec, trouble: u32, dice: &mut Dice) -> Nature {
     let chance = |dice: &mut Dice| if dice.percent(50) { trouble } else { 0 };
-    // One that restarts unseen is waited for until it is up.
-    let endless_start = spec.start_timeout.is_none() || spec.restart.mode == RestartMode::Direct;
+    let endless_start = spec.start_timeout.is_none();
     let mut steps = spec.stop.modes.values().flatten().chain(&spec.stop.steps);
     let endless_stop = steps.any(|step| step.timeout.is_none());
     Nature {

@@ -528,7 +528,8 @@ impl Ledger {
                 rule(now.probe.is_none(), "released when the probe was stopped")?;
                 let leaves = spec.stop.kill_mode == KillMode::Process;
                 rule(!others || leaves, "released when all processes are gone")?;
-                let forced = forced || account.forced || forcing;
+                // What is wanted of it may have changed by its very end.
+                let forced = forced || is_forced(account.goal) || account.forced || forcing;
                 let due = !spec.commands.post_stop.is_empty() && !account.stuck && !forced;
                 rule(!due || now.progress.is_after(), "post-stop runs in each invocation")?;
                 account.execution = None;
@@ -799,12 +800,14 @@ impl Ledger {
     }
 
     /// What was removed is gone.
-    fn check_removed(&self, engine: &Engine) -> Verdict {
+    fn check_removed(&mut self, engine: &Engine) -> Verdict {
         let mut gone = vec![true; self.accounts.len()];
         engine.services().for_each(|(id, _)| gone[id.index()] = false);
-        for (account, _) in self.accounts.iter().zip(gone).filter(|(_, gone)| *gone) {
+        for (account, _) in self.accounts.iter_mut().zip(gone).filter(|(_, gone)| *gone) {
             let rest = account.execution.is_none() && account.status == Status::Stopped;
             rule(rest, "nothing is removed before it is down")?;
+            // One that comes back is a new one.
+            (account.restarts, account.starts) = (0, 0);
         }
         Ok(())
     }
@@ -989,6 +992,11 @@ impl Account {
     fn is_live(&self) -> bool {
         self.execution.is_some() || self.up
     }
+}
+
+/// Whether all of it is to be gone at once.
+const fn is_forced(goal: Goal) -> bool {
+    matches!(goal, Goal::Down { manner: Manner::Force, .. })
 }
 
 /// Whether a service requires another one and waits for it.

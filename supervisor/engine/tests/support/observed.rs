@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use supervisor_engine::{
-    Action, Engine, Invocation, Moment, OperationId, Outcome, Report, Request, ServiceId,
-    ServiceSpec, Transition,
+    Action, Aim, Engine, Invocation, Moment, OperationId, Outcome, Report, Request, ServiceId,
+    ServiceSpec, Status, Transition,
 };
 
 use crate::ledger::Ledger;
@@ -85,7 +85,21 @@ impl Observed {
         self.engine.handle_timeout(self.now);
         self.take(&mut effects)?;
         self.ledger.check(&self.engine, self.now)?;
+        self.check_tries()?;
         Ok(effects)
+    }
+
+    /// Who asked for a start has the answer when the first try has failed.
+    fn check_tries(&self) -> Result<(), String> {
+        let open = self.pending.iter().filter_map(|id| self.engine.operation(*id));
+        for item in open.flat_map(|operation| &operation.items) {
+            let failed = self.engine.service(item.service).state().status() == Status::Backoff;
+            let starts = matches!(item.aim, Aim::Up | Aim::Cycle { .. });
+            if failed && starts && item.outcome.is_none() {
+                return Err(format!("a start ends with its first try: {:?}", item.service));
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, effects: &mut Effects) -> Result<(), String> {
