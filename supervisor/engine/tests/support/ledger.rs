@@ -422,7 +422,9 @@ impl Ledger {
         let forced = by_hand || self.overdue || service.manner() == Manner::Force;
         let (highest, forcing) = (self.highest, self.forcing);
         let beside = &self.accounts[action.service.service().index()];
-        let fine = beside.up || beside.unit == action.service;
+        // It may have come up within this input.
+        let comes_up = beside.execution.is_some_and(|now| now.proven);
+        let fine = beside.up || comes_up || beside.unit == action.service;
         let account = self.of_unit(action.service);
         let begins = account.execution.is_none() && begins(action.what);
         if begins {
