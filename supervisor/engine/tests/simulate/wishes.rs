@@ -58,7 +58,7 @@ impl Wishes {
                     match what {
                         Scaling::Start if !over => self.set_up(&[*id], engine),
                         Scaling::Start | Scaling::Add | Scaling::Remove => {
-                            self.set([*id], Some(false))
+                            self.set([*id], Some(false));
                         }
                         Scaling::Keep => {}
                     }
