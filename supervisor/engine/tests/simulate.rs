@@ -72,6 +72,9 @@ struct History {
     observed: Observed,
     world: World,
     wishes: Wishes,
+    /// Whether services start or stop others. Then none come and go, and none are restarted one by
+    /// one: who is the cause of what would be more than these books can tell.
+    related: bool,
     /// Invocations that are over.
     past: Vec<Invocation>,
     inputs: u64,
@@ -87,6 +90,7 @@ impl History {
         Self {
             observed: Observed::new(specs.clone(), seed, now),
             wishes: Wishes::none(specs.len()),
+            related: systems::are_related(&specs),
             world: World::new(specs, natures, dice),
             past: Vec::new(),
             inputs: 0,
@@ -103,7 +107,7 @@ impl History {
                     let request = self.any_request();
                     self.request(request)?;
                 }
-                3 if self.world.dice.percent(50) => self.scale()?,
+                3 if !self.related && self.world.dice.percent(50) => self.scale()?,
                 3 => self.late_report()?,
                 _ => _ = self.step()?,
             }
@@ -323,11 +327,11 @@ impl History {
             0 => Request::Boot,
             1..6 => Request::Start(services),
             6..10 => Request::Stop { services, manner: manner(dice), no_dependents },
-            10..13 => Request::Restart { services, manner: manner(dice), no_dependents },
-            13 => {
+            13 if !self.related => {
                 let all = (0..count).map(ServiceId);
                 Request::Roll(all.filter(|_| dice.percent(60)).collect())
             }
+            10..14 => Request::Restart { services, manner: manner(dice), no_dependents },
             14..16 => Request::Reload(services),
             16 => Request::Signal { services, signal: Signal::USR1 },
             17 => Request::Signal { services, signal: Signal::KILL },

@@ -35,10 +35,12 @@ pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
     let count = 2 + dice.below(11);
     // Some worlds are calm, some are hell.
     let trouble = dice.one_of(&[0, 5, 20, 50]);
+    let related = dice.percent(60);
     let mut passing = Vec::new();
     (0..count)
         .map(|id| {
             let mut spec = spec(id, count, dice);
+            spec.dependencies.retain(|dependency| related || !moves_others(dependency));
             // What is upheld and never stays up may be waited for without end.
             spec.dependencies.retain(|dependency| {
                 dependency.kind != DependencyKind::Upholds || !passing.contains(&dependency.on)
@@ -50,6 +52,26 @@ pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
             (spec, nature)
         })
         .collect()
+}
+
+/// Whether services of this system start or stop others without a request.
+pub(crate) fn are_related(specs: &[ServiceSpec]) -> bool {
+    specs.iter().flat_map(|spec| &spec.dependencies).any(moves_others)
+}
+
+fn moves_others(dependency: &Dependency) -> bool {
+    match dependency.kind {
+        DependencyKind::Conflicts
+        | DependencyKind::Upholds
+        | DependencyKind::OnFailure
+        | DependencyKind::OnSuccess => true,
+        DependencyKind::Requires
+        | DependencyKind::Wants
+        | DependencyKind::BindsTo
+        | DependencyKind::PartOf
+        | DependencyKind::After
+        | DependencyKind::Before => false,
+    }
 }
 
 /// The services whose relations change when `new` comes, which is like `like`. If it joins, whoever

@@ -1,5 +1,7 @@
 //! What people have asked for, told again from the requests alone, to compare with what came of it.
 
+use std::collections::BTreeSet;
+
 use supervisor_engine::{DependencyKind, Engine, Request, Scaling, ServiceId, State, StopCause};
 
 /// Whether another service may have started this one, or what needs it, without a request.
@@ -19,23 +21,30 @@ fn is_started_by_others(engine: &Engine, id: ServiceId) -> bool {
     })
 }
 
-/// Whether each service is wanted up; `None` where a conflict decides.
+/// What is wanted of the services.
 #[derive(Debug)]
-pub(crate) struct Wishes(Vec<Option<bool>>);
+pub(crate) struct Wishes {
+    /// Whether each service is wanted up; `None` where a conflict decides.
+    up: Vec<Option<bool>>,
+    /// Those that others may have started: also by relations that are gone by now.
+    started_by_others: BTreeSet<ServiceId>,
+}
 
 impl Wishes {
     pub(crate) fn none(count: usize) -> Self {
-        Self(vec![Some(false); count])
+        Self { up: vec![Some(false); count], started_by_others: BTreeSet::new() }
     }
 
     /// Takes note of a new service.
     pub(crate) fn add(&mut self) {
-        self.0.push(Some(false));
+        self.up.push(Some(false));
     }
 
     /// Takes note of a request that is about to be made.
     pub(crate) fn hear(&mut self, request: &Request, engine: &Engine) {
         let graph = engine.graph();
+        let all = engine.services().map(|(id, _)| id);
+        self.started_by_others.extend(all.filter(|id| is_started_by_others(engine, *id)));
         let over = engine.is_shutting_down();
         let stays = |id: &ServiceId| !engine.service(*id).is_leaving();
         match request {
@@ -75,7 +84,7 @@ impl Wishes {
                     |id: &ServiceId| matches!(engine.service(*id).state(), State::Failed(_));
                 self.set(services.iter().copied().filter(failed), Some(false));
             }
-            Request::Shutdown { .. } => self.0.fill(Some(false)),
+            Request::Shutdown { .. } => self.up.fill(Some(false)),
             Request::Boot
             | Request::Start(_)
             | Request::Restart { .. }
@@ -89,7 +98,7 @@ impl Wishes {
     pub(crate) fn check(&self, engine: &Engine) -> Result<(), String> {
         for (id, service) in engine.services() {
             let state = service.state();
-            let Some(wanted) = self.0[id.index()] else { continue };
+            let Some(wanted) = self.up[id.index()] else { continue };
             let fine = if wanted {
                 match state {
                     State::Stopped(cause) => match cause {
@@ -114,7 +123,7 @@ impl Wishes {
                     | State::Failed(_) => true,
                 }
             } else {
-                state.is_at_rest() || state.is_stuck() || is_started_by_others(engine, id)
+                state.is_at_rest() || state.is_stuck() || self.started_by_others.contains(&id)
             };
             if !fine {
                 let wanted = if wanted { "up" } else { "down" };
@@ -133,7 +142,7 @@ impl Wishes {
 
     fn set(&mut self, services: impl IntoIterator<Item = ServiceId>, up: Option<bool>) {
         for id in services {
-            self.0[id.index()] = up;
+            self.up[id.index()] = up;
         }
     }
 }

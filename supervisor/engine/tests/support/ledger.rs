@@ -218,6 +218,15 @@ impl Ledger {
         }
     }
 
+    /// What was removed comes back as if it was new.
+    pub(crate) fn reopen(&mut self, id: ServiceId, engine: &Engine) {
+        if let Some(account) = self.accounts.get_mut(id.index())
+            && engine.service(id).is_removed()
+        {
+            (account.starts, account.restarts) = (0, 0);
+        }
+    }
+
     /// What is live in a unit.
     pub(crate) fn execution(&self, unit: ServiceId) -> Option<&Execution> {
         let own = &self.accounts[unit.service().index()];

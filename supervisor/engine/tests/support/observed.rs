@@ -35,6 +35,9 @@ impl Observed {
 
     /// Changes specs; what comes of it is up to the next request.
     pub(crate) fn revise(&mut self, specs: Vec<(ServiceId, ServiceSpec)>) -> Result<(), String> {
+        for (id, _) in &specs {
+            self.ledger.reopen(*id, &self.engine);
+        }
         self.engine
             .revise(specs)
             .map_err(|cycles| format!("the order has no cycle: {cycles:?}"))?;
