@@ -98,15 +98,16 @@ impl Logs {
 
     /// Registers a service and answers what its processes get as stdout and stderr; to be kept
     /// for all its starts. Pipes are given to the owner (user and group), so that it can open
-    /// `/dev/stdout`. A service that is registered already gets new ones in place of the old.
+    /// `/dev/stdout`. A service that is registered already gets new ones in place of the old; its
+    /// companion has its own beside them, so that no line of one ends up in a line of the other.
     pub fn open(
         &self,
-        service: ServiceId,
+        unit: ServiceId,
         name: &str,
         config: &LogConfig,
         owner: Option<(u32, u32)>,
     ) -> io::Result<ServiceOutputs> {
-        self.register(service, name, config, owner, None)
+        self.register(unit, name, config, owner, None)
     }
 
     /// As [`Self::open`], and answers when the first line comes out of the new outputs that matches
@@ -114,19 +115,19 @@ impl Logs {
     /// service is read too, but does not count.
     pub fn watch(
         &self,
-        service: ServiceId,
+        unit: ServiceId,
         name: &str,
         config: &LogConfig,
         owner: Option<(u32, u32)>,
         pattern: LinePattern,
     ) -> io::Result<(ServiceOutputs, oneshot::Receiver<()>)> {
         let (watch, matched) = Watch::new(pattern);
-        Ok((self.register(service, name, config, owner, Some(watch))?, matched))
+        Ok((self.register(unit, name, config, owner, Some(watch))?, matched))
     }
 
     fn register(
         &self,
-        service: ServiceId,
+        unit: ServiceId,
         name: &str,
         config: &LogConfig,
         owner: Option<(u32, u32)>,
@@ -135,7 +136,7 @@ impl Logs {
         let (outputs, captured) = self.outputs.make(config, owner)?;
         let rotation = config.rotate_size.map(|size| Rotation { size, keep: config.rotate_keep });
         self.mailbox.register(Registration {
-            service,
+            unit,
             name: name.into(),
             max_line: config.max_line.max(1),
             buffer: config.buffer,
@@ -149,8 +150,8 @@ impl Logs {
 
     /// To be called when an invocation has ended: a line that it has not finished is passed on as
     /// it is, and the next invocation begins a new one.
-    pub fn flush(&self, service: ServiceId) {
-        self.mailbox.send(Command::Flush(service));
+    pub fn flush(&self, unit: ServiceId) {
+        self.mailbox.send(Command::Flush(unit));
     }
 
     /// The last lines in memory, merged by time, all included that were written before the call.

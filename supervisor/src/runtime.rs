@@ -23,6 +23,7 @@ mod scale;
 mod shutdown;
 mod tags;
 mod unit;
+mod units;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -36,7 +37,8 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use supervisor_api::Operation;
 use supervisor_engine::{
-    Action, Engine, Invocation, Manner, Moment, OperationId, Report, Request, ServiceId, Signal,
+    Action, Engine, Invocation, Manner, Moment, OperationId, Report, Request, Service, ServiceId,
+    Signal,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -50,6 +52,7 @@ use self::scale::{Remade, ScaleCall};
 use self::shutdown::Shutdown;
 use self::tags::Tags;
 use self::unit::Unit;
+use self::units::Units;
 use crate::clock;
 use crate::config::{Config, ServiceConfig};
 use crate::control::{Call, EventLog, Reply};
@@ -115,7 +118,7 @@ pub(crate) struct Runtime {
     engine: Engine,
     config: Config,
     names: Names,
-    units: Vec<Unit>,
+    units: Units,
     logs: Logs,
     upstream: Upstream,
     /// When who started us must be told again that we are alive, if they watch.
@@ -225,12 +228,11 @@ impl Runtime {
         let Parts { config, engine, logs, faults, calls, signals, .. } = parts;
         let (probe_news, probes) = mpsc::unbounded_channel();
         let (remade_news, remade) = mpsc::unbounded_channel();
-        let units = config.services.iter().map(|_| Unit::default()).collect();
         let runtime = Self {
             names: Names::new(&config, |_| true),
+            units: Units::new(&engine),
             engine,
             config,
-            units,
             logs,
             alive_due: parts.upstream.watchdog().map(|_| clock::now()),
             upstream: parts.upstream,
@@ -359,7 +361,7 @@ impl Runtime {
     }
 
     fn on_signal(&mut self, signal: OwnSignal) {
-        let lives = |id: &ServiceId| self.unit(*id).main_pid().is_some();
+        let lives = |id: &ServiceId| self.present_unit(*id).main_pid().is_some();
         match (signal, self.init.filter(lives)) {
             (OwnSignal::Child, _) => self.on_child_signal(),
             (OwnSignal::Other(signal), Some(command)) if !self.engine.is_shutting_down() => {
@@ -401,15 +403,28 @@ impl Runtime {
     }
 
     fn unit(&self, id: ServiceId) -> &Unit {
-        &self.units[id.index()]
+        &self.units[id]
     }
 
     fn unit_mut(&mut self, id: ServiceId) -> &mut Unit {
-        &mut self.units[id.index()]
+        &mut self.units[id]
     }
 
+    /// Where the process is that the service is now.
+    fn present_unit(&self, id: ServiceId) -> &Unit {
+        self.unit(self.engine.service(id).unit())
+    }
+
+    /// Who has the invocation of this unit now: the service or its companion.
+    fn holder(&self, unit: ServiceId) -> &Service {
+        let execution = self.unit(unit).execution.as_ref();
+        let holder = execution.and_then(|execution| self.engine.live(execution.invocation));
+        self.engine.service(holder.unwrap_or(unit))
+    }
+
+    /// Of a service or its companion.
     fn config(&self, id: ServiceId) -> &ServiceConfig {
-        &self.config.services[id.index()]
+        &self.config.services[id.service().index()]
     }
 
     fn name(&self, id: ServiceId) -> &str {

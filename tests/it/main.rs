@@ -24,6 +24,7 @@ mod liveness;
 mod logs;
 mod notify;
 mod notify_clients;
+mod overlap;
 mod readiness;
 mod real_services;
 mod relations;

@@ -24,6 +24,10 @@ pub enum EventKind {
     Transition {
         /// The service.
         service: String,
+        /// Whether it is about the second process of a restart that overlaps (`restart-mode`): the
+        /// new one until it is up, the old one from then on. The service is up all the while.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        companion: bool,
         /// The invocation that it is about, if there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         invocation: Option<u64>,

@@ -8,7 +8,8 @@ use crate::signal::Signal;
 /// One thing to do. Every action names the invocation that it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Action {
-    /// The service.
+    /// The service, or its companion: [`Service::unit`](crate::Service::unit) of the invocation,
+    /// which stays the same as long as it lives.
     pub service: ServiceId,
     /// The invocation.
     pub invocation: Invocation,

@@ -65,10 +65,9 @@ impl Engine {
         self.outlook.whole = until - now;
         self.outlook.order = self.graph.start_order();
         // Also the places of what was removed, which want nothing.
-        let ids: Vec<ServiceId> = self.graph.ids().collect();
-        self.outlook.needs = ids.iter().map(|id| self.need(*id)).collect();
+        self.outlook.needs = self.graph.ids().map(|id| self.need(id)).collect();
         self.outlook.stale = true;
-        for id in ids {
+        for id in self.slots() {
             let State::Stopping(stopping) = &self.get(id).state else { continue };
             let mut stopping = stopping.clone();
             let left = stopping.left(now);
@@ -271,8 +270,9 @@ impl Engine {
                 }
             }
         }
-        // What has come meanwhile has nobody behind it yet.
-        outlook.tails.get(id.index()).copied().unwrap_or_default()
+        // What waits for a service waits for its companion too; what has come meanwhile has nobody
+        // behind it yet.
+        outlook.tails.get(id.service().index()).copied().unwrap_or_default()
     }
 
     fn sum(&self, timeouts: impl Iterator<Item = Option<Duration>>) -> Duration {

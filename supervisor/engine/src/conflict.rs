@@ -134,9 +134,8 @@ impl Engine {
 
     /// A rival of this one that is there still, and whether it will not go any more.
     pub(crate) fn rival_of(&self, id: ServiceId) -> Option<(ServiceId, bool)> {
-        let live = |rival: &&ServiceId| self.get(**rival).state.is_live();
-        let rivals = self.graph.rivals(id).iter().filter(live);
-        let found = rivals.map(|rival| (*rival, self.get(*rival).state.is_stuck()));
+        let rivals = self.graph.rivals(id).iter().filter(|rival| self.has_live(**rival));
+        let found = rivals.map(|rival| (*rival, self.has_stuck(*rival)));
         found.max_by_key(|(_, stuck)| *stuck)
     }
 

@@ -20,6 +20,8 @@ use crate::trigger::Trigger;
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(crate) services: Vec<Service>,
+    /// Where the second processes of services are that restart without a gap, by companion.
+    pub(crate) companions: BTreeMap<ServiceId, Service>,
     pub(crate) graph: Graph,
     pub(crate) operations: Operations,
     pub(crate) jitter: Jitter,
@@ -70,8 +72,10 @@ impl Engine {
     /// Answers the cycles if the order of the services has any.
     pub fn new(specs: Vec<ServiceSpec>, seed: u64) -> Result<Self, Vec<Vec<Hop>>> {
         let graph = Graph::new(&specs)?;
+        let services = (0..).map(ServiceId).zip(specs);
         let mut engine = Self {
-            services: specs.into_iter().map(Service::new).collect(),
+            services: services.map(|(id, spec)| Service::new(id, spec)).collect(),
+            companions: BTreeMap::new(),
             graph,
             operations: Operations::default(),
             jitter: Jitter::new(seed),
@@ -89,6 +93,7 @@ impl Engine {
             last_invocation: 0,
             now: Moment::default(),
         };
+        engine.accompany();
         engine.recount();
         // Nobody has asked for anything yet.
         engine.dirty.clear();
@@ -132,7 +137,8 @@ impl Engine {
 
     /// When [`handle_timeout`](Self::handle_timeout) has to be called if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Wake> {
-        let service = self.deadlines.first().map(|(at, id)| Wake { at: *at, service: Some(*id) });
+        let service =
+            self.deadlines.first().map(|(at, id)| Wake { at: *at, service: Some(id.service()) });
         let shutdown = self
             .shutdown
             .and_then(|shutdown| shutdown.deadline)
@@ -167,12 +173,12 @@ impl Engine {
         all.filter(|(_, service)| !service.is_removed())
     }
 
-    /// One service.
+    /// One service, or the companion of one.
     ///
     /// # Panics
     /// If the id is not one of this engine's.
     pub fn service(&self, id: ServiceId) -> &Service {
-        &self.services[id.index()]
+        self.get(id)
     }
 
     /// The relations of the services.
@@ -198,19 +204,37 @@ impl Engine {
     /// Whether a shutdown was asked for and nothing is live any more but what is stuck.
     pub fn is_down(&self) -> bool {
         let gone = |service: &Service| !service.state.is_live() || service.state.is_stuck();
-        self.shutdown.is_some() && self.services.iter().all(gone)
+        self.shutdown.is_some() && self.services.iter().chain(self.companions.values()).all(gone)
+    }
+
+    /// All services, then their companions.
+    pub(crate) fn slots(&self) -> Vec<ServiceId> {
+        self.services().map(|(id, _)| id).chain(self.companions.keys().copied()).collect()
     }
 
     pub(crate) fn get(&self, id: ServiceId) -> &Service {
-        &self.services[id.index()]
+        if id.is_companion() { &self.companions[&id] } else { &self.services[id.index()] }
     }
 
     pub(crate) fn get_mut(&mut self, id: ServiceId) -> &mut Service {
-        &mut self.services[id.index()]
+        let companion = id.is_companion().then(|| self.companions.get_mut(&id)).flatten();
+        companion.unwrap_or_else(|| &mut self.services[id.service().index()])
     }
 
     pub(crate) fn act(&mut self, id: ServiceId, invocation: Invocation, what: ActionKind) {
-        self.actions.push_back(Action { service: id, invocation, what });
+        let service = self.get(id).unit;
+        self.actions.push_back(Action { service, invocation, what });
+    }
+
+    /// The two that live change places.
+    pub(crate) fn swap_invocations(&mut self, one: ServiceId, other: ServiceId) {
+        for (from, to) in [(one, other), (other, one)] {
+            if let Some(invocation) = self.get(from).state.invocation() {
+                self.live.insert(invocation, to);
+            }
+        }
+        let units = (self.get(one).unit, self.get(other).unit);
+        (self.get_mut(other).unit, self.get_mut(one).unit) = units;
     }
 
     pub(crate) fn new_invocation(&mut self, id: ServiceId) -> Invocation {
@@ -235,30 +259,22 @@ impl Engine {
         run: Option<Run>,
         now: Moment,
     ) {
-        let old = self.change(id, |service| std::mem::replace(&mut service.state, state));
-        let service = &mut self.services[id.index()];
-        let (from, to) = (old.status(), service.state.status());
-        if from != to {
-            service.since = now;
-        }
-        if let Some(at) = old.deadline() {
-            self.deadlines.remove(&(at, id));
-        }
-        if let Some(at) = service.state.deadline() {
-            self.deadlines.insert((at, id));
-        }
+        let old = self.put(id, state, now);
         if let Some(run) = &run {
             self.live.remove(&run.invocation);
             self.act(id, run.invocation, ActionKind::Release);
         }
         let invocation = self.get(id).state.invocation().or(run.as_ref().map(|run| run.invocation));
+        let (from, to) = (old.status(), self.get(id).state.status());
         self.note_end(id, from, run.as_ref());
         if to == Status::Waiting && !self.graph.node(id).upheld.is_empty() {
             self.upholders.insert(id);
         }
         let ended = run.map(Box::new);
+        let (service, companion) = (id.service(), id.is_companion());
         self.transitions.push_back(Transition {
-            service: id,
+            service,
+            companion,
             invocation,
             from,
             to,
@@ -270,14 +286,33 @@ impl Engine {
         self.follow_up(id, now);
     }
 
-    /// Moves the deadline of a state without leaving it.
-    pub(crate) fn touch(&mut self, id: ServiceId, change: impl FnOnce(&mut State)) {
-        let state = &mut self.services[id.index()].state;
-        if let Some(at) = state.deadline() {
+    /// Changes the state of a service and keeps the index of deadlines, without a word to anybody.
+    pub(crate) fn put(&mut self, id: ServiceId, state: State, now: Moment) -> State {
+        let old = self.change(id, |service| std::mem::replace(&mut service.state, state));
+        let service = self.get_mut(id);
+        if old.status() != service.state.status() {
+            service.since = now;
+        }
+        let deadline = service.state.deadline();
+        if let Some(at) = old.deadline() {
             self.deadlines.remove(&(at, id));
         }
+        if let Some(at) = deadline {
+            self.deadlines.insert((at, id));
+        }
+        old
+    }
+
+    /// Moves the deadline of a state without leaving it.
+    pub(crate) fn touch(&mut self, id: ServiceId, change: impl FnOnce(&mut State)) {
+        let state = &mut self.get_mut(id).state;
+        let before = state.deadline();
         change(state);
-        if let Some(at) = state.deadline() {
+        let after = state.deadline();
+        if let Some(at) = before {
+            self.deadlines.remove(&(at, id));
+        }
+        if let Some(at) = after {
             self.deadlines.insert((at, id));
         }
     }

@@ -137,7 +137,7 @@ impl Engine {
         for (id, cause) in self.with_dependents(named, no_dependents) {
             let named = cause == StopCause::Requested;
             self.supersede(id, |aim| !matches!(aim, Aim::Down | Aim::None), now);
-            if self.get(id).state.is_at_rest() {
+            if self.is_all_at_rest(id) {
                 if named {
                     items.push(done(id, Outcome::AlreadyDown));
                 }
@@ -164,7 +164,14 @@ impl Engine {
         }
         let mut to_start = Vec::new();
         let chosen = self.select(named, &[], now);
-        for (id, cause) in self.with_dependents(named, no_dependents) {
+        let (overlapping, cycled) = self.part_overlapping(named, manner, no_dependents);
+        for id in overlapping {
+            self.supersede(id, |aim| aim == Aim::Turn, now);
+            self.replace(id, now);
+            let aim = Aim::Overlap { replaced: false };
+            items.push(Item { service: id, named: true, aim, outcome: None });
+        }
+        for (id, cause) in self.with_dependents(&cycled, no_dependents) {
             let named = cause == StopCause::Requested;
             if let Some(rival) = chosen.denied.get(&id).filter(|_| named) {
                 items.push(done(id, Outcome::ConflictsWith(*rival)));
@@ -194,6 +201,7 @@ impl Engine {
                 // One that was to be forced remains so.
                 if self.get(id).manner() != Manner::Force {
                     self.change(id, |service| service.cycle_manner = manner);
+                    self.tell_companion(id, Goal::Cycle);
                 }
             }
         }
@@ -206,6 +214,23 @@ impl Engine {
         });
         self.want_up_too(&needed, &mut items, now);
         self.begin(Verb::Restart, items, now)
+    }
+
+    /// Of these: who is restarted without a gap, and who is not. What goes down with another has to
+    /// be down before that.
+    pub(crate) fn part_overlapping(
+        &self,
+        named: &[ServiceId],
+        manner: Manner,
+        no_dependents: bool,
+    ) -> (Vec<ServiceId>, Vec<ServiceId>) {
+        let (may, cycled): (Vec<_>, Vec<_>) =
+            unique(named).partition(|id| self.may_overlap(*id, manner));
+        let pulled: BTreeSet<ServiceId> =
+            self.with_dependents(&cycled, no_dependents).into_iter().map(|(id, _)| id).collect();
+        let (pulled, overlapping): (Vec<_>, Vec<_>) =
+            may.into_iter().partition(|id| pulled.contains(id));
+        (overlapping, cycled.into_iter().chain(pulled).collect())
     }
 
     fn want_reload(&mut self, named: &[ServiceId], now: Moment) -> OperationId {
@@ -317,7 +342,7 @@ impl Engine {
         for index in 0..self.services.len() {
             let id = ServiceId(u32::try_from(index).unwrap_or(u32::MAX));
             self.supersede(id, |aim| !matches!(aim, Aim::Down | Aim::None), now);
-            if !self.get(id).state.is_at_rest() {
+            if !self.is_all_at_rest(id) {
                 items.push(Item { service: id, named: true, aim: Aim::Down, outcome: None });
             }
             self.want_gone(id, cause, manner);
@@ -336,8 +361,7 @@ impl Engine {
 
     /// The shutdown's time is up: order does not count any more.
     pub(crate) fn kill_everything(&mut self, now: Moment) {
-        for index in 0..self.services.len() {
-            let id = ServiceId(u32::try_from(index).unwrap_or(u32::MAX));
+        for id in self.slots() {
             let cause = StopCause::Shutdown;
             let need = self.need(id);
             self.set_goal(id, Goal::Down { cause, manner: Manner::Force });
@@ -420,6 +444,11 @@ impl Engine {
     }
 
     fn pursue(&mut self, id: ServiceId, now: Moment) {
+        let companion = self.companions.get(&id.companion());
+        if !id.is_companion() && companion.is_some_and(|held| held.state == State::Waiting) {
+            // It may start when the service may.
+            self.dirty.insert(id.companion());
+        }
         let service = self.get(id);
         match (&service.state, service.goal) {
             (State::Waiting | State::Backoff(_), Goal::Down { cause, .. }) => {
@@ -465,10 +494,11 @@ impl Engine {
         let predecessors = self.graph.predecessors(id).iter().copied();
         let coming = predecessors.filter(move |on| self.look_at(*on, id) == Look::Coming);
         let rivals = self.graph.rivals(id).iter().copied();
-        coming.chain(rivals.filter(move |rival| self.get(*rival).state.is_live()))
+        coming.chain(rivals.filter(move |rival| self.has_live(*rival)))
     }
 
     pub(crate) fn verdict(&self, id: ServiceId) -> Verdict {
+        let id = id.service();
         let tally = self.get(id).tally;
         let hopeless = |on: &&ServiceId| self.look_at(**on, id) == Look::Hopeless;
         if tally.hopeless > 0

@@ -41,6 +41,21 @@ pub(crate) struct Node {
     pub(crate) bound: Vec<ServiceId>,
 }
 
+static ALONE: Node = Node {
+    predecessors: Vec::new(),
+    early: Vec::new(),
+    successors: Vec::new(),
+    required: Vec::new(),
+    wanted: Vec::new(),
+    upheld: Vec::new(),
+    upholders: Vec::new(),
+    rivals: Vec::new(),
+    on_failure: Vec::new(),
+    on_success: Vec::new(),
+    stops_with: Vec::new(),
+    bound: Vec::new(),
+};
+
 /// How a service depends on one that its start waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tie {
@@ -154,8 +169,9 @@ impl Graph {
         (0..).map(ServiceId).take(self.nodes.len())
     }
 
+    /// A companion has no relations of its own.
     pub(crate) fn node(&self, id: ServiceId) -> &Node {
-        &self.nodes[id.index()]
+        if id.is_companion() { &ALONE } else { &self.nodes[id.index()] }
     }
 
     /// Whom the start of this service waits for; they stop later than it.

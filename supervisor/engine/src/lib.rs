@@ -17,7 +17,7 @@
 //!
 //! What holds at all times (and is checked by exhaustive exploration and by simulation):
 //!
-//! - a service never has two live invocations;
+//! - a service never has two live invocations, but while one replaces the other;
 //! - nothing starts before what it requires is up;
 //! - two services that conflict never live at the same time;
 //! - nothing is stopped by request before what goes down with it and is ordered after it is gone;
@@ -33,10 +33,11 @@
 //! Where to find what: [`State`] is what a service is doing; `goals` turns requests into starts and
 //! stops; `lifecycle` is the way up, `start_commands` what is run on it; `stopping` the way down,
 //! `post_stop` what is run after it; `forking` what is up without the process that was started; `restart`
-//! what follows an end by itself; `budget` how a shutdown shares out its time; `standing` what
-//! neighbours wait for; `conflict` who may be up together; `upholding` and `trigger` who is started
-//! because of what became of others; `membership` services that come and go; `rolling` restarts one
-//! by one; [`Operation`] what a request has come to; [`Why`] and [`Plan`] explain.
+//! what follows an end by itself; `overlap` how a new process takes the place of the old one; `budget`
+//! how a shutdown shares out its time; `standing` what neighbours wait for; `conflict` who may be up
+//! together; `upholding` and `trigger` who is started because of what became of others; `membership`
+//! services that come and go; `rolling` restarts one by one; [`Operation`] what a request has come to;
+//! [`Why`] and [`Plan`] explain.
 //!
 //! ```
 //! use std::time::Duration;
@@ -70,6 +71,7 @@ mod main_process;
 mod membership;
 mod moment;
 mod operation;
+mod overlap;
 mod plan;
 mod post_stop;
 mod reload;
@@ -100,6 +102,7 @@ pub use main_process::Main;
 pub use membership::Scaling;
 pub use moment::Moment;
 pub use operation::{Aim, ENDED_OPERATIONS_KEPT, Item, Operation, Outcome, Verb};
+pub use overlap::Overlap;
 pub use plan::{Plan, PlanKind, PlanStep};
 pub use service::{Goal, Service};
 pub use signal::Signal;

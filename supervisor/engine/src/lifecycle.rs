@@ -147,6 +147,7 @@ impl Engine {
             expires: now.after(self.get(id).spec.runtime_max),
         };
         self.enter(id, State::Running(running), cause, now);
+        let id = self.take_over(id, now);
         self.reload_if_asked(id, now);
     }
 
@@ -165,7 +166,7 @@ impl Engine {
         {
             return self.on_forked(id, exit, remaining, now);
         }
-        self.get_mut(id).last_exit = Some((exit, now));
+        self.get_mut(id.service()).last_exit = Some((exit, now));
         if !self.outlives_main(id, exit, remaining, now) {
             self.on_ended(id, Main::Gone(exit), remaining, now);
         }

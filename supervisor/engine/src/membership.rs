@@ -53,11 +53,12 @@ impl Engine {
         self.graph = Graph::new(&all)?;
         for (id, spec) in specs {
             match self.services.get_mut(id.index()) {
-                None => self.services.push(Service::new(spec)),
-                Some(service) if service.is_removed() => *service = Service::new(spec),
+                None => self.services.push(Service::new(id, spec)),
+                Some(service) if service.is_removed() => service.come_back(id, spec),
                 Some(service) => service.revise(spec),
             }
         }
+        self.accompany();
         self.recount();
         Ok(())
     }
@@ -88,6 +89,8 @@ impl Engine {
         self.want_gone(id, cause, Manner::Graceful);
         if self.get(id).state.is_at_rest() {
             self.enter(id, State::Stopped(cause), Cause::Stop(cause), now);
+        }
+        if self.is_all_at_rest(id) {
             return done(id, Outcome::Removed);
         }
         Item { service: id, named: true, aim: Aim::Down, outcome: None }
@@ -103,6 +106,12 @@ impl Service {
     /// Whether it is gone for good.
     pub const fn is_removed(&self) -> bool {
         matches!(self.state, State::Stopped(StopCause::Removed))
+    }
+
+    /// It is as if it was new, beside what its companion may still have.
+    fn come_back(&mut self, id: ServiceId, spec: ServiceSpec) {
+        let (unit, accompanied) = (self.unit, self.accompanied);
+        *self = Self { unit, accompanied, ..Self::new(id, spec) };
     }
 
     /// One that was to be removed stays after all, but goes down first.

@@ -73,6 +73,11 @@ pub enum Aim {
         /// Whether it has been down.
         was_down: bool,
     },
+    /// To have a new process that has taken the place of the old one.
+    Overlap {
+        /// Whether it has, so that only the old one is to end.
+        replaced: bool,
+    },
     /// To have reloaded.
     Reload {
         /// Whether the reload that runs now is the one that was asked for.

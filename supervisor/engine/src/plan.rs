@@ -65,8 +65,12 @@ impl Engine {
 
     /// What restarting these would do.
     pub fn plan_restart(&self, named: &[ServiceId], manner: Manner, no_dependents: bool) -> Plan {
-        let mut stops = self.stop_reasons(named, no_dependents);
-        let mut starts = stops.clone();
+        let (overlapping, cycled) = self.part_overlapping(named, manner, no_dependents);
+        let mut stops = self.stop_reasons(&cycled, no_dependents);
+        // Their old processes stop when the new ones are up.
+        let replaced: Reasons = overlapping.into_iter().map(|id| (id, None)).collect();
+        let mut starts: Reasons =
+            stops.iter().chain(&replaced).map(|(id, why)| (*id, *why)).collect();
         let (ousted, started) = self.start_reasons(named);
         stops.extend(ousted);
         for (id, reason) in started {
@@ -74,7 +78,9 @@ impl Engine {
                 starts.entry(id).or_insert(reason);
             }
         }
-        self.plan(&[(PlanKind::Stop, &stops), (PlanKind::Start, &starts)], manner)
+        let phases =
+            [(PlanKind::Stop, &stops), (PlanKind::Start, &starts), (PlanKind::Stop, &replaced)];
+        self.plan(&phases, manner)
     }
 
     /// What a rolling restart of these would do.
@@ -115,6 +121,7 @@ impl Engine {
                 | StopCause::Shutdown
                 | StopCause::Reset
                 | StopCause::Condition
+                | StopCause::Replaced
                 | StopCause::Removed => None,
             };
             (id, because_of)

@@ -73,7 +73,7 @@ impl Engine {
             return;
         };
         let Some(invocation) = running.invocation else { return };
-        if asked.is_empty() || service.goes_down() {
+        if asked.is_empty() || service.goes_down() || self.is_being_replaced(id) {
             return;
         }
         let running = running.clone();

@@ -96,6 +96,12 @@ impl Engine {
             let failed = Outcome::Failed(reason);
             self.operations.set_aim(roll, id, Aim::Cycle { was_down: false });
             self.resolve_where(id, |aim| matches!(aim, Aim::Cycle { .. }), &failed, now);
+        } else if self.may_overlap(id, Manner::Graceful) {
+            self.operations.set_aim(roll, id, Aim::Overlap { replaced: false });
+            self.replace(id, now);
+            if self.is_companion_stuck(id) {
+                self.follow_companion(id.companion(), now);
+            }
         } else {
             let was_down = self.get(id).state == State::Waiting;
             self.operations.set_aim(roll, id, Aim::Cycle { was_down });
@@ -128,7 +134,10 @@ impl Engine {
         let mut operations = self.get(id).operations.iter();
         operations.any(|operation| {
             let item = self.operations.item(*operation, id);
-            item.is_some_and(|item| item.outcome.is_none() && matches!(item.aim, Aim::Cycle { .. }))
+            item.is_some_and(|item| {
+                let restarts = matches!(item.aim, Aim::Cycle { .. } | Aim::Overlap { .. });
+                item.outcome.is_none() && restarts
+            })
         })
     }
 
@@ -141,12 +150,13 @@ impl Engine {
                 Goal::Cycle => true,
                 Goal::Up => !service.state.is_up() && !matches!(service.state, State::Exited(_)),
             },
-            (Some(outcome), Aim::Cycle { .. }) => !outcome.is_ok(),
+            (Some(outcome), Aim::Cycle { .. } | Aim::Overlap { .. }) => !outcome.is_ok(),
             (
                 Some(_) | None,
                 Aim::Up
                 | Aim::Down
                 | Aim::Cycle { .. }
+                | Aim::Overlap { .. }
                 | Aim::Reload { .. }
                 | Aim::Turn
                 | Aim::None,

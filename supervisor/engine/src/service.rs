@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::exit::Exit;
-use crate::id::OperationId;
+use crate::id::{OperationId, ServiceId};
 use crate::input::Manner;
 use crate::main_process::Main;
 use crate::moment::Moment;
@@ -36,6 +36,10 @@ pub struct Service {
     pub(crate) tally: Tally,
     /// What its present start is due to, if that is the end of another service.
     pub(crate) trigger: Option<Trigger>,
+    /// Where the runtime has the processes of its invocation.
+    pub(crate) unit: ServiceId,
+    /// Whether its companion has processes that can still be ended.
+    pub(crate) accompanied: bool,
 }
 
 /// What is wanted of a service.
@@ -56,7 +60,7 @@ pub enum Goal {
 
 impl Service {
     /// One that was never started; whom it waits for has to be counted.
-    pub(crate) fn new(spec: ServiceSpec) -> Self {
+    pub(crate) fn new(id: ServiceId, spec: ServiceSpec) -> Self {
         let cause = StopCause::NeverStarted;
         Self {
             spec,
@@ -71,6 +75,8 @@ impl Service {
             operations: Vec::new(),
             tally: Tally::default(),
             trigger: None,
+            unit: id,
+            accompanied: false,
         }
     }
 
@@ -118,6 +124,12 @@ impl Service {
         self.last_exit
     }
 
+    /// Where the runtime has the processes of its invocation: its own place or its companion's.
+    /// Invocations keep their place when the two change theirs.
+    pub const fn unit(&self) -> ServiceId {
+        self.unit
+    }
+
     /// Whether its main process has ended well if it has ended like this.
     pub fn counts_as_clean(&self, exit: Exit) -> bool {
         restart::is_clean(exit, self.spec.kind, &self.spec.restart)
@@ -138,6 +150,15 @@ impl Service {
     /// Whether it is to go down, for good or to come up again.
     pub(crate) fn goes_down(&self) -> bool {
         self.goal != Goal::Up
+    }
+
+    /// Whether what it holds is to end so that another can take its place.
+    pub(crate) fn is_followed(&self) -> bool {
+        match self.goal {
+            Goal::Cycle => true,
+            Goal::Down { cause, .. } => cause == StopCause::Replaced,
+            Goal::Up => false,
+        }
     }
 
     /// Whether a stop is about its main process alone. One that nobody knows may be any of them.

@@ -295,8 +295,6 @@ pub enum KillMode {
 pub struct RestartSpec {
     /// Which endings call for a restart.
     pub policy: RestartPolicy,
-    /// What others see of a restart.
-    pub mode: RestartMode,
     /// Delay before the first restart in a row.
     pub delay: Duration,
     /// Longest delay.
@@ -317,13 +315,14 @@ pub struct RestartSpec {
     pub prevent_exit: ExitSet,
     /// Exits that are always followed by a restart.
     pub force_exit: ExitSet,
+    /// How it is done.
+    pub mode: RestartMode,
 }
 
 impl Default for RestartSpec {
     fn default() -> Self {
         Self {
             policy: RestartPolicy::OnFailure,
-            mode: RestartMode::Normal,
             delay: Duration::from_millis(100),
             max_delay: Duration::from_secs(30),
             factor: 2.0,
@@ -334,6 +333,7 @@ impl Default for RestartSpec {
             success_exit: ExitSet::default(),
             prevent_exit: ExitSet::default(),
             force_exit: ExitSet::default(),
+            mode: RestartMode::Normal,
         }
     }
 }

@@ -60,16 +60,19 @@ impl Engine {
     /// Changes what decides a service's standing: the only place that does. It and, if it looks
     /// different now, its neighbours are seen to next.
     pub(crate) fn change<R>(&mut self, id: ServiceId, change: impl FnOnce(&mut Service) -> R) -> R {
-        let service = &mut self.services[id.index()];
+        let service = self.get_mut(id);
         let before = service.standing();
         let result = change(service);
         let after = service.standing();
         self.dirty.insert(id);
+        if id.is_companion() {
+            self.tell_service(id);
+        }
         if before != after {
             self.tell_neighbours(id, before, after);
         }
         // They may have waited for it to be gone.
-        self.dirty.extend(self.graph.rivals(id));
+        self.dirty.extend(self.graph.rivals(id.service()));
         result
     }
 
@@ -80,6 +83,7 @@ impl Engine {
                 service.goal = goal;
                 service.cycle_manner = Manner::Graceful;
             });
+            self.tell_companion(id, goal);
         }
     }
 
@@ -146,10 +150,12 @@ impl Engine {
 }
 
 impl Service {
-    /// Whether it must be gone before those that it comes after may be stopped. What not even
-    /// `KILL` could end holds up nobody.
+    /// Whether it must be gone before those that it comes after may be stopped, and what it has of
+    /// an overlap too. What not even `KILL` could end holds up nobody.
     pub(crate) fn is_in_the_way(&self) -> bool {
-        self.goes_down() && self.state.is_live() && !self.state.is_stuck()
+        let live = self.state.is_live();
+        let leaves = self.goes_down() && live && !self.state.is_stuck();
+        leaves || self.accompanied && (self.goes_down() || !live)
     }
 
     fn standing(&self) -> Standing {

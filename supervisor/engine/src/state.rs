@@ -296,6 +296,8 @@ pub enum StopCause {
     Condition,
     /// This one is to be up, and the two cannot be up together.
     ConflictsWith(ServiceId),
+    /// A new process has taken its place.
+    Replaced,
     /// It is not one of the services any more.
     Removed,
 }

@@ -175,6 +175,7 @@ impl Engine {
 
     /// Begins the stop of an invocation with the first step that makes sense.
     pub(crate) fn wind_down(&mut self, id: ServiceId, mut departure: Departure, now: Moment) {
+        let id = self.give_way(id, now);
         departure.mode = self.mode(id);
         let step = match self.get(id).manner() {
             Manner::Graceful | Manner::Mode(_) if departure.drains && self.drains(id) => {
@@ -205,6 +206,7 @@ impl Engine {
     /// Begins the stop of an invocation with this step. Its helpers would only be in the way: the
     /// probe, and the command of a reload or a start that is cut short.
     pub(crate) fn depart(&mut self, id: ServiceId, departure: Departure, step: Step, now: Moment) {
+        let id = self.give_way(id, now);
         let cause = match (&departure.ending, self.get(id).goal) {
             (Some(ending), _) => Cause::Ended(ending.clone()),
             (None, _) if step == Step::Announced => Cause::Step(step),
@@ -266,7 +268,7 @@ impl Engine {
                     Some(signal)
                         if departure.mode.is_none()
                             && first == Some(place)
-                            && service.goal == Goal::Cycle =>
+                            && service.is_followed() =>
                     {
                         StopHow::Signal(signal)
                     }

@@ -14,6 +14,9 @@ use crate::state::{FailReason, StartPhase, Status, Step, StopCause, StopPhase};
 pub struct Transition {
     /// The service.
     pub service: ServiceId,
+    /// Whether it is about the second process of a restart that overlaps: the new one until it is
+    /// up, the old one from then on. The service itself is up all the while.
+    pub companion: bool,
     /// The invocation that it is about, if there is one.
     pub invocation: Option<Invocation>,
     /// Before.
@@ -77,6 +80,8 @@ pub enum Cause {
     Stop(StopCause),
     /// It is to go down and come up again.
     Cycle,
+    /// A new process has taken the place of the old one.
+    Replaced,
     /// A step of its stop has begun.
     Step(Step),
     /// It ended, or has to.

@@ -5,6 +5,7 @@ use crate::exit::Ending;
 use crate::id::ServiceId;
 use crate::main_process::Main;
 use crate::moment::Moment;
+use crate::overlap::Overlap;
 use crate::state::{FailReason, Health, ReloadPhase, StartPhase, State, Step, StopCause};
 
 /// The reason for a state, with what would end it.
@@ -22,6 +23,13 @@ pub enum Why {
         main: Main,
         /// What its liveness probe has found out, if it has one.
         health: Option<Health>,
+    },
+    /// Up, and has a second process.
+    Overlap {
+        /// What that does.
+        doing: Overlap,
+        /// What it waits for, if it is one that is to be started.
+        waits_for: Vec<ServiceId>,
     },
     /// Up, and to go down when these are gone.
     StopWaitsFor(Vec<ServiceId>),
@@ -61,6 +69,16 @@ impl Engine {
             State::Stopped(cause) => Why::Down(*cause),
             State::Waiting => Why::WaitsFor(self.waits_for(id).collect()),
             state if state.is_up() && service.goes_down() => Why::StopWaitsFor(stop_waits_for()),
+            state
+                if state.is_up()
+                    && let Some((doing, _)) = self.overlap(id) =>
+            {
+                let waits_for = match doing {
+                    Overlap::Waiting => self.waits_for(id).collect(),
+                    Overlap::Starting | Overlap::Stopping => Vec::new(),
+                };
+                Why::Overlap { doing, waits_for }
+            }
             State::Starting(starting) => Why::Starting(starting.phase),
             State::Running(running) => Why::Up { main: running.main, health: running.health },
             State::Reloading(reloading) => Why::Reloading(reloading.phase),

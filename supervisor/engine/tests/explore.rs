@@ -16,7 +16,7 @@ use supervisor_engine::{
 use diagram::Diagram;
 use ledger::{Execution, Main, Search};
 use observed::{Effects, Observed};
-use situation::fingerprint;
+use situation::{fingerprint, slots};
 
 #[path = "explore/diagram.rs"]
 mod diagram;
@@ -80,6 +80,17 @@ fn two_services_with_each_dependency_keep_all_rules_in_all_short_histories() {
         total.transitions += count.transitions;
     }
     report("two services", total);
+}
+
+#[test]
+fn one_service_with_two_processes_keeps_all_rules_in_all_short_histories() {
+    let mut total = Count::default();
+    for (name, spec) in systems::overlapping() {
+        let count = explore(&name, vec![spec], 8, &mut Diagram::default());
+        total.situations += count.situations;
+        total.transitions += count.transitions;
+    }
+    report("two processes", total);
 }
 
 #[test]
@@ -173,14 +184,17 @@ fn inputs(world: &Observed) -> Vec<Input> {
     let ids: Vec<ServiceId> = world.engine.services().map(|(id, _)| id).collect();
     for id in &ids {
         let spec = world.engine.service(*id).spec();
-        if let Some(execution) = world.ledger.execution(*id) {
-            let mut news = news(execution, spec, world.now);
-            // What has ended has no main process that could be found.
-            let ended = world.engine.service(*id).state().status() == Status::Exited;
-            news.retain(|report| !ended || *report != Report::MainFound);
-            inputs.extend(news.into_iter().map(|report| Input::Report(*id, report)));
-        }
         inputs.extend(requests(*id, spec, ids.len()).into_iter().map(Input::Request));
+    }
+    for unit in world.ledger.units() {
+        if let Some(execution) = world.ledger.execution(unit) {
+            let mut news = news(execution, world.engine.service(unit).spec(), world.now);
+            // What has ended has no main process that could be found.
+            let place = world.engine.live(execution.invocation).unwrap_or(unit);
+            let ended = world.engine.service(place).state().status() == Status::Exited;
+            news.retain(|report| !ended || *report != Report::MainFound);
+            inputs.extend(news.into_iter().map(|report| Input::Report(unit, report)));
+        }
     }
     inputs.extend(for_instances(world));
     let within = Some(Duration::from_secs(3));
@@ -188,7 +202,8 @@ fn inputs(world: &Observed) -> Vec<Input> {
     inputs.push(Input::Request(Request::Shutdown { within, manner: Manner::Graceful }));
     inputs.push(Input::Request(Request::Shutdown { within: None, manner: Manner::Force }));
     // The last one that was released, or one that never was.
-    let live = world.ledger.accounts.iter().filter_map(|account| account.execution);
+    let units = world.ledger.units();
+    let live = units.into_iter().filter_map(|unit| world.ledger.execution(unit));
     let old = live.map(|execution| execution.invocation.0).min().unwrap_or(1) - 1;
     inputs.push(Input::Late(Invocation(old)));
     if world.engine.poll_timeout().is_some() {
@@ -328,18 +343,18 @@ fn said_nothing() -> Notification {
 fn comes_to_an_end(mut world: Observed, obedient: bool) -> Result<(), String> {
     world.request(Request::Shutdown { within: None, manner: Manner::Graceful })?;
     for _ in 0..200 {
-        let ids: Vec<ServiceId> = world.engine.services().map(|(id, _)| id).collect();
-        let answer = ids.into_iter().find_map(|id| Some((id, answer(&world, id, obedient)?)));
+        let units = world.ledger.units().into_iter();
+        let answer = { units }.find_map(|unit| Some((unit, answer(&world, unit, obedient)?)));
         match (answer, world.engine.poll_timeout()) {
             (Some((id, report)), _) => _ = world.report(id, report)?,
             (None, Some(wake)) => _ = world.time(wake.at)?,
             (None, None) => break,
         }
     }
-    let left = world
-        .engine
-        .services()
-        .any(|(_, service)| service.state().is_live() && (obedient || !service.state().is_stuck()));
+    let left = slots(&world).into_iter().any(|id| {
+        let state = world.engine.service(id).state();
+        state.is_live() && (obedient || !state.is_stuck())
+    });
     let ended = world.engine.is_down() && world.pending.is_empty();
     let armed = world.engine.poll_timeout();
     if !left && ended && armed.is_none() {
@@ -351,7 +366,8 @@ fn comes_to_an_end(mut world: Observed, obedient: bool) -> Result<(), String> {
 
 fn answer(world: &Observed, id: ServiceId, obedient: bool) -> Option<Report> {
     let execution = world.ledger.execution(id)?;
-    let stopping = world.engine.service(id).state().status() == Status::Stopping;
+    let slot = world.engine.live(execution.invocation)?;
+    let stopping = world.engine.service(slot).state().status() == Status::Stopping;
     match execution.main {
         Main::Ordered => Some(Report::Spawned),
         Main::Alive if stopping && obedient => Some(ended(Process::Main, 0, false)),

@@ -18,6 +18,8 @@ mod health;
 mod membership;
 #[path = "lifecycle/operation.rs"]
 mod operation;
+#[path = "lifecycle/overlap.rs"]
+mod overlap;
 #[path = "lifecycle/relation.rs"]
 mod relation;
 #[path = "lifecycle/reload.rs"]

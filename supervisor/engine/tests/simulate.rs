@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use supervisor_engine::{
-    Invocation, KILL_PATIENCE, Manner, ModeId, Moment, Probe, Report, Request, Scaling, ServiceId,
-    Signal,
+    Invocation, KILL_PATIENCE, Manner, ModeId, Moment, Probe, Report, Request, Scaling, Service,
+    ServiceId, Signal,
 };
 
 use dice::Dice;
@@ -142,10 +142,12 @@ impl History {
     fn everything_settles(&mut self) -> Result<(), String> {
         for _ in 0..100 {
             if !self.step()? {
-                let mut services = self.observed.engine.services();
-                let unsettled = services.find(|(_, service)| {
+                let engine = &self.observed.engine;
+                let unsettled = engine.services().find(|(id, service)| {
                     let state = service.state();
-                    !state.is_at_rest() && !state.is_up() && !state.is_stuck()
+                    let moves = |(_, other): (_, &Service)| !other.state().is_stuck();
+                    let rests = state.is_at_rest() || state.is_up() || state.is_stuck();
+                    !rests || engine.overlap(*id).is_some_and(moves)
                 });
                 return match unsettled {
                     None => Ok(()),
@@ -186,7 +188,7 @@ impl History {
                 break;
             }
         }
-        let left = self.observed.engine.services().any(|(_, service)| service.state().is_live());
+        let left = !self.observed.ledger.units().is_empty();
         let armed = self.observed.engine.poll_timeout();
         if self.has_mortals_only() && (left || armed.is_some()) {
             return Err(format!("nothing is left after a shutdown: {armed:?}"));
@@ -213,7 +215,11 @@ impl History {
 
     /// Whether all that is left would go if it were killed, and may be killed.
     fn has_mortals_only(&self) -> bool {
-        self.observed.engine.services().all(|(_, service)| !service.state().is_stuck())
+        let engine = &self.observed.engine;
+        engine.services().all(|(id, service)| {
+            let beside = engine.overlap(id).is_some_and(|(_, other)| other.state().is_stuck());
+            !service.state().is_stuck() && !beside
+        })
     }
 
     /// The next thing happens, by itself or because it is due; `false` if there is nothing to come.

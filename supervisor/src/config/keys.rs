@@ -118,6 +118,7 @@ pub(super) const NEEDS_COMMAND: &[&str] = &[
     "stop-signal",
     "stop-sequence",
     "stop-modes",
+    "restart-mode",
     "restart-signal",
     "final-signal",
     "reload-command",

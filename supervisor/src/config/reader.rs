@@ -105,23 +105,6 @@ impl<'a> Reader<'a> {
         self.node(key).and_then(|node| self.decoder.choice(node, of))
     }
 
-    /// A choice of which only some are there: those without a value are not supported yet.
-    pub(super) fn choice_so_far<T: Copy>(
-        &self,
-        key: &'static str,
-        of: &[(&str, Option<T>)],
-    ) -> Option<T> {
-        let node = self.node(key)?;
-        let choice = self.decoder.choice(node, of)?;
-        choice.or_else(|| {
-            let so_far = of.iter().filter(|(_, value)| value.is_some());
-            let so_far: Vec<String> = so_far.map(|(name, _)| format!("\"{name}\"")).collect();
-            let hint = format!("it can be {} so far", so_far.join(", "));
-            let bad = not_supported(self.decoder.sources.text(node.place));
-            self.decoder.bad(node.place, bad.hint(hint))
-        })
-    }
-
     /// The table below this key.
     pub(super) fn table(&self, key: &'static str) -> Option<Self> {
         let node = self.node(key)?;

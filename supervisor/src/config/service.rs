@@ -136,7 +136,7 @@ impl Workshop<'_> {
         spec.stop = stop.spec;
         spec.exit_type = main_process::exit_type(reader, kind, spec.stop.kill_mode);
         let pid_file = main_process::pid_file(reader, kind, &context.working_directory);
-        spec.restart = restart::read(reader, spec.restart);
+        spec.restart = restart::read(reader, kind, pid_file.is_some(), spec.restart);
         spec.watchdog = watchdog(reader, stop.timeout);
         let reload_command = reader.command("reload-command");
         spec.reload = reload(reader, reload_command.is_some(), spec.start_timeout);

@@ -31,14 +31,15 @@ pub(super) enum Command {
 /// A service and the streams of it that are captured.
 #[derive(Debug)]
 pub(super) struct Registration {
-    pub(super) service: ServiceId,
+    /// The service, or its companion: then beside those of the service.
+    pub(super) unit: ServiceId,
     pub(super) name: Box<str>,
     pub(super) max_line: usize,
     pub(super) buffer: usize,
     pub(super) timestamp: bool,
     pub(super) rotation: Option<Rotation>,
     pub(super) captured: Vec<Captured>,
-    /// What to look for in them; then the older ones of the service stay.
+    /// What to look for in them; then the older ones of the unit stay.
     pub(super) watch: Option<Watch>,
 }
 

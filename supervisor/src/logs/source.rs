@@ -43,6 +43,8 @@ impl SourceId {
 pub(super) struct Source {
     pub(super) id: SourceId,
     pub(super) service: ServiceId,
+    /// Whose it is of the two processes that a service can have at a time.
+    pub(super) unit: ServiceId,
     pub(super) stream: Stream,
     pub(super) reader: OwnedFd,
     pub(super) file: SharedFile,

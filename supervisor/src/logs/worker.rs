@@ -172,8 +172,8 @@ impl Worker {
         for command in self.mailbox.take() {
             match command {
                 Command::Open(registration, streams) => self.open(registration, streams, now),
-                Command::Flush(service) => {
-                    for id in self.sources_of(service) {
+                Command::Flush(unit) => {
+                    for id in self.sources_of_unit(unit) {
                         self.drain(id, now);
                         self.flush(id, now);
                     }
@@ -194,16 +194,18 @@ impl Worker {
     }
 
     fn open(&mut self, registration: Registration, streams: Vec<SourceId>, now: Instant) {
-        let service = registration.service;
+        let unit = registration.unit;
+        let service = unit.service();
         let watch = registration.watch.map(Rc::new);
         // With a watch each start has its own: those before it end when their writers do.
         if watch.is_none() {
-            for id in self.sources_of(service) {
+            for id in self.sources_of_unit(unit) {
                 self.drain(id, now);
                 self.remove(id, now);
             }
         }
-        let older = self.sinks.services.remove(&service).filter(|_| watch.is_some());
+        let older = self.sinks.services.remove(&service);
+        let older = older.filter(|older| watch.is_some() || !older.sources.is_empty());
         self.sinks.console.register(&registration.name);
         let (ring, mut sources) = match older {
             Some(older) => (older.ring, older.sources),
@@ -213,6 +215,7 @@ impl Worker {
             let source = Source {
                 id,
                 service,
+                unit,
                 stream: captured.stream,
                 reader: captured.reader,
                 file: self.sinks.files.get(captured.path, registration.rotation),
@@ -225,9 +228,9 @@ impl Worker {
             self.sources.insert(id, source);
             sources.push(id);
         }
-        let service =
+        let heard =
             Service { name: registration.name, ring, max_line: registration.max_line, sources };
-        self.sinks.services.insert(registration.service, service);
+        self.sinks.services.insert(service, heard);
     }
 
     /// The last lines, those included that nobody has read yet.
@@ -242,6 +245,12 @@ impl Worker {
 
     fn sources_of(&self, service: ServiceId) -> Vec<SourceId> {
         self.sinks.services.get(&service).map(|service| service.sources.clone()).unwrap_or_default()
+    }
+
+    fn sources_of_unit(&self, unit: ServiceId) -> Vec<SourceId> {
+        let mut sources = self.sources_of(unit.service());
+        sources.retain(|id| self.sources.get(id).is_some_and(|source| source.unit == unit));
+        sources
     }
 
     /// Reads a source until it has nothing more.

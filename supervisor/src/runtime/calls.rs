@@ -92,9 +92,10 @@ impl Runtime {
     }
 
     fn service_view(&self, id: ServiceId, wall: &Wall) -> api::Service {
-        let (service, config, unit) = (self.engine.service(id), self.config(id), self.unit(id));
+        let (service, config) = (self.engine.service(id), self.config(id));
+        let unit = self.present_unit(id);
         let state = service.state();
-        let last_invocation = unit.runs.front().map(|run| run.invocation);
+        let last_invocation = self.unit(id).runs.front().map(|run| run.invocation);
         api::Service {
             name: config.spec.name.clone(),
             instance: config.instance.clone(),
@@ -105,7 +106,7 @@ impl Runtime {
             state: view::state(state.status()),
             since_ms: wall.at_ms(service.since()),
             pid: unit.main_pid().map(nix::unistd::Pid::as_raw),
-            processes: self.processes_without_main(id),
+            processes: self.processes_without_main(service.unit()),
             started_ms: view::started(service).map(|at| wall.at_ms(at)),
             invocation: state.invocation().or(last_invocation).map(|invocation| invocation.0),
             status: unit.status.as_deref().map(str::to_owned),
@@ -115,7 +116,20 @@ impl Runtime {
             exit: service.last_exit().and_then(|(exit, _)| view::exit(exit)),
             exited_ms: service.last_exit().map(|(_, at)| wall.at_ms(at)),
             deadline_ms: shown_deadline(state).map(|at| wall.at_ms(at)),
-            why: view::why(&self.engine, id),
+            why: self.why(id),
+        }
+    }
+
+    /// As `view::why`, with the pid of the second process, if there is one.
+    fn why(&self, id: ServiceId) -> api::Why {
+        let why = view::why(&self.engine, id);
+        match self.engine.overlap(id) {
+            Some((doing, other)) if why.code == view::OVERLAP => {
+                let pid = self.unit(other.unit()).main_pid().map(nix::unistd::Pid::as_raw);
+                let message = view::overlap(doing, &why.services, pid);
+                api::Why { message, ..why }
+            }
+            Some(_) | None => why,
         }
     }
 
@@ -144,7 +158,7 @@ impl Runtime {
                 config::Sink::Inherit | config::Sink::Null => None,
             },
             stored_fds: self.unit(id).fd_store.names().map(str::to_owned).collect(),
-            said: self.unit(id).said.clone(),
+            said: self.present_unit(id).said.clone(),
             runs: self.unit(id).runs.iter().map(|run| view::run(run, &wall)).collect(),
         })
     }

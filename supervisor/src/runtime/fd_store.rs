@@ -86,7 +86,9 @@ impl Drop for FdStore {
 
 impl Runtime {
     /// Does what a message wants of the store.
-    pub(crate) fn on_store_request(&mut self, id: ServiceId, wanted: StoreRequest<'_>, fds: Fds) {
+    /// There is one for a service and its companion.
+    pub(crate) fn on_store_request(&mut self, unit: ServiceId, wanted: StoreRequest<'_>, fds: Fds) {
+        let id = unit.service();
         match wanted {
             StoreRequest::Store { name, poll } => self.store_fds(id, fds, name, poll),
             StoreRequest::Remove { name } => {

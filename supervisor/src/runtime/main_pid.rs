@@ -92,7 +92,7 @@ impl Runtime {
     /// the pid file names now, or, where it was a guess and has ended well, the one that it has
     /// forked in turn.
     pub(crate) fn is_succeeded(&mut self, id: ServiceId, ended: Pid, exit: Exit) -> bool {
-        let up = match self.engine.service(id).state() {
+        let up = match self.holder(id).state() {
             State::Starting(starting) => starting.phase != StartPhase::Fork,
             State::Running(_) | State::Reloading(_) => true,
             State::Stopped(_)
@@ -241,7 +241,7 @@ impl Runtime {
 
     /// Whether the service goes on although it has no main process that is known.
     pub(crate) fn is_survived(&self, id: ServiceId) -> bool {
-        let state = self.engine.service(id).state();
+        let state = self.holder(id).state();
         match state {
             State::Starting(_) | State::Running(_) | State::Reloading(_) => {
                 state.main().is_survived()
@@ -268,7 +268,7 @@ impl Runtime {
     }
 
     fn is_in_phase(&self, id: ServiceId, phase: StartPhase) -> bool {
-        let state = self.engine.service(id).state();
+        let state = self.holder(id).state();
         matches!(state, State::Starting(starting) if starting.phase == phase)
     }
 

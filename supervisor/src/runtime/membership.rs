@@ -9,7 +9,6 @@ use supervisor_engine::{ServiceId, ServiceSpec};
 use super::Runtime;
 use super::calls::error;
 use super::names::Names;
-use super::unit::Unit;
 use crate::config::{Config, ServiceConfig};
 
 /// Who has come by a spec, and who is not in it any more.
@@ -79,9 +78,9 @@ impl Runtime {
                 *known = made;
             } else {
                 self.config.services.push(made);
-                self.units.push(Unit::default());
             }
         }
+        self.units.extend(&self.engine);
         for (id, spec) in revised {
             if let Some(known) = self.config.services.get_mut(id.index()) {
                 known.spec = spec;
@@ -128,9 +127,12 @@ impl Runtime {
                 continue;
             }
             self.release_all_stored(id);
-            let unit = mem::take(self.unit_mut(id));
-            if let Some(socket) = &unit.notify {
-                self.poller.remove(socket);
+            let companion = self.engine.has_companion(id).then_some(id.companion());
+            for id in companion.into_iter().chain([id]) {
+                let unit = mem::take(self.unit_mut(id));
+                if let Some(socket) = &unit.notify {
+                    self.poller.remove(socket);
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ impl Runtime {
     /// The variables for the main process of a service and for what is run before it; none unless
     /// its start is due to the end of another service. Of several ends the last one counts.
     pub(crate) fn monitor_variables(&self, id: ServiceId) -> Variables {
-        let Some(trigger) = self.engine.service(id).trigger() else { return Vec::new() };
+        let Some(trigger) = self.engine.service(id.service()).trigger() else { return Vec::new() };
         let mut variables = vec![
             ("MONITOR_UNIT", self.name(trigger.by).to_owned()),
             ("MONITOR_SERVICE_RESULT", result(trigger).to_owned()),

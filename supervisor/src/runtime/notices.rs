@@ -45,7 +45,8 @@ impl Runtime {
         }
         self.notify_buffer = buffer;
         // One event for all of them: who follows the events must not be flooded too.
-        if self.unit(id).status != status {
+        let is_present = self.engine.service(id.service()).unit() == id;
+        if is_present && self.unit(id).status != status {
             let text = self.unit(id).status.as_deref().unwrap_or_default().to_owned();
             self.publish(EventKind::Status { service: self.name(id).to_owned(), text });
         }

@@ -85,15 +85,16 @@ impl Runtime {
             own_pid.push("WATCHDOG_PID");
             environment.push(("WATCHDOG_USEC", watchdog.timeout.as_micros().to_string()));
         }
-        let unit = &self.units[id.index()];
-        let passed = unit.fd_store.fds();
+        let unit = &self.units[id];
+        let store = &self.units[id.service()].fd_store;
+        let passed = store.fds();
         if !passed.is_empty() {
-            let names: Vec<&str> = unit.fd_store.names().collect();
+            let names: Vec<&str> = store.names().collect();
             environment.push(("LISTEN_FDS", passed.len().to_string()));
             environment.push(("LISTEN_FDNAMES", names.join(":")));
             own_pid.push("LISTEN_PID");
         }
-        let config = &self.config.services[id.index()];
+        let config = &self.config.services[id.service().index()];
         let (Some(argv), Some(outputs)) = (config.main_command(index), &unit.outputs) else {
             return Err(spawn_error("command", 0, "it has no command"));
         };
@@ -132,7 +133,8 @@ impl Runtime {
         if let Some(main) = self.unit(service).main_pid() {
             environment.push(("MAINPID", main.to_string()));
         }
-        environment.extend(outcome::variables(self.engine.service(service)));
+        let holder = self.engine.live(invocation).unwrap_or(service);
+        environment.extend(outcome::variables(self.engine.service(holder)));
         if matches!(command, ControlCommand::Condition(_) | ControlCommand::PreStart(_)) {
             environment.extend(self.monitor_variables(service));
         }
@@ -172,12 +174,12 @@ impl Runtime {
         session: Session,
     ) -> Result<Process, SpawnError> {
         self.open_outputs(id)?;
-        let Some(outputs) = &self.units[id.index()].outputs else {
+        let Some(outputs) = &self.units[id].outputs else {
             return Err(spawn_error("log", 0, "it has no outputs"));
         };
         let child = self.spawner.spawn(&Command {
             argv,
-            context: &self.config.services[id.index()].context,
+            context: &self.config.services[id.service().index()].context,
             environment,
             own_pid: &[],
             stdin: Stdin::Null,
@@ -193,7 +195,7 @@ impl Runtime {
 
     /// Makes what a service tells by that it is ready, if it does, and what it gets for that.
     fn open_sign(&mut self, id: ServiceId) -> Result<(Option<Sign>, Option<Extra>), SpawnError> {
-        let config = &self.config.services[id.index()];
+        let config = &self.config.services[id.service().index()];
         match &config.readiness {
             Some(Readiness::Descriptor(number)) => {
                 let pipe = pipe2(OFlag::O_CLOEXEC)
@@ -220,7 +222,7 @@ impl Runtime {
         if self.unit(id).outputs.is_some() {
             return Ok(());
         }
-        let config = &self.config.services[id.index()];
+        let config = &self.config.services[id.service().index()];
         let outputs = self
             .logs
             .open(id, &config.spec.name, &config.log, owner(config))
@@ -238,7 +240,8 @@ impl Runtime {
             self.poller.remove(&lost);
         }
         // Numbers, not names: a path of a socket has 107 bytes at most.
-        let path = self.notify_dir.join(id.0.to_string());
+        let companion = if id.is_companion() { "+" } else { "" };
+        let path = self.notify_dir.join(format!("{}{companion}", id.service().0));
         let socket = directory::make(&self.notify_dir, NOTIFY_MODE).and_then(|()| {
             let socket = NotifySocket::bind(path)?;
             self.poller.add(&socket, Source::Notify(id))?;
@@ -304,7 +307,7 @@ impl Runtime {
         };
         // A stopped process can neither end nor answer; but one that somebody signals by hand stays
         // stopped.
-        let must_act = match self.engine.service(id).state() {
+        let must_act = match self.holder(id).state() {
             State::Stopping(_) => true,
             State::Reloading(reloading) => {
                 matches!(reloading.phase, ReloadPhase::Signalled { .. })
@@ -375,7 +378,9 @@ impl Runtime {
             self.end_search(execution.search);
             self.remove_pid_file(id);
         }
-        self.release_stored(id, true);
+        // What the old process of a restart leaves is its successor's.
+        let ended = self.engine.service(id.service()).unit() == id;
+        self.release_stored(id.service(), ended);
         self.logs.flush(id);
     }
 }

@@ -2,7 +2,7 @@
 
 use supervisor_api as api;
 use supervisor_api::EventKind;
-use supervisor_engine::{OperationId, Run, ServiceId, Transition};
+use supervisor_engine::{Cause, OperationId, Run, ServiceId, Transition};
 
 use super::{Runtime, view};
 use crate::clock::{self, Wall, millis};
@@ -27,7 +27,7 @@ impl Runtime {
     }
 
     fn on_transition(&mut self, transition: &Transition) {
-        let Transition { service: id, invocation, from, to, .. } = *transition;
+        let Transition { service: id, companion, invocation, from, to, .. } = *transition;
         let cause = view::cause(&self.engine, &transition.cause);
         let service = self.name(id).to_owned();
         let invocation = invocation.map(|invocation| invocation.0);
@@ -36,12 +36,22 @@ impl Runtime {
         // As a macro because the level of an event is part of it.
         macro_rules! log {
             ($level:ident) => {
-                tracing::$level!(service, invocation, from = old, to = new, cause, "transition")
+                tracing::$level!(
+                    service,
+                    invocation,
+                    companion = companion.then_some(true),
+                    from = old,
+                    to = new,
+                    cause,
+                    "transition"
+                )
             };
         }
         // What waits has nothing to show but the end of the run before, and within a state only the
         // steps of a stop are of interest to everybody.
-        let of_note = (to != api::State::Waiting && from != to) || from == api::State::Stopping;
+        let replaced = transition.cause == Cause::Replaced;
+        let of_note =
+            (to != api::State::Waiting && from != to) || from == api::State::Stopping || replaced;
         if to == api::State::Failed {
             log!(warn);
         } else if of_note {
@@ -49,13 +59,19 @@ impl Runtime {
         } else {
             log!(debug);
         }
-        self.publish(EventKind::Transition { service, invocation, from, to, cause });
+        self.publish(EventKind::Transition { service, companion, invocation, from, to, cause });
+        if replaced && let Some(text) = self.present_unit(id).status.clone() {
+            let service = self.name(id).to_owned();
+            self.publish(EventKind::Status { service, text: text.into() });
+        }
         if let Some(run) = &transition.ended {
             self.on_run_ended(id, run);
         }
-        self.follow_end(transition);
+        if !companion {
+            self.follow_end(transition);
+        }
         self.release_stored(id, false);
-        if self.engine.service(id).is_removed() {
+        if self.engine.service(id).is_removed() && self.engine.overlap(id).is_none() {
             self.on_removed(id);
         }
     }

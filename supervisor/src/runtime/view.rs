@@ -5,12 +5,16 @@ use std::time::Duration;
 use supervisor_api as api;
 use supervisor_engine::{
     Aim, Cause, ControlCommand, DependencyKind, Ending, Engine, Exit, FailReason, Health, Item,
-    Kind, Main, Operation, Outcome, PhaseEnd, Plan, PlanKind, ReloadPhase, Run, Service, ServiceId,
-    ServiceSpec, StartPhase, State, Status, Step, StopCause, StopHow, StopPhase, Verb, Why,
+    Kind, Main, Operation, Outcome, Overlap, PhaseEnd, Plan, PlanKind, ReloadPhase, Run, Service,
+    ServiceId, ServiceSpec, StartPhase, State, Status, Step, StopCause, StopHow, StopPhase, Verb,
+    Why,
 };
 
 use crate::clock::{Wall, millis};
 use crate::longest_stop;
+
+/// The code of the reason why a service has two processes.
+pub(crate) const OVERLAP: &str = "overlap";
 
 /// The name of a service, for sentences.
 pub(crate) fn name(engine: &Engine, id: ServiceId) -> &str {
@@ -146,6 +150,7 @@ fn stop_cause(engine: &Engine, cause: StopCause) -> String {
         StopCause::ConflictsWith(id) => {
             format!("conflicts with {}, which is to be up", name(engine, id))
         }
+        StopCause::Replaced => "a new process has taken its place".to_owned(),
         StopCause::Removed => "removed".to_owned(),
     }
 }
@@ -186,6 +191,7 @@ pub(crate) fn cause(engine: &Engine, cause: &Cause) -> String {
         Cause::ReloadFailed => "reload failed".to_owned(),
         Cause::Stop(cause) => stop_cause(engine, *cause),
         Cause::Cycle => "to be restarted".to_owned(),
+        Cause::Replaced => "a new process has taken the place of the old one".to_owned(),
         Cause::Step(step) => step_sentence(*step),
         Cause::Ended(ending) => ending.to_string(),
         Cause::Failed(reason) => fail_reason(engine, reason),
@@ -240,6 +246,17 @@ fn start_commands(engine: &Engine, id: ServiceId, phase: StartPhase) -> Option<u
     }
 }
 
+/// What the second process of a service does, with its pid if that is known.
+pub(crate) fn overlap(doing: Overlap, waits_for: &[String], pid: Option<i32>) -> String {
+    let pid = pid.map(|pid| format!(" {pid}")).unwrap_or_default();
+    match doing {
+        Overlap::Waiting if waits_for.is_empty() => "overlap: new process is due".to_owned(),
+        Overlap::Waiting => format!("overlap: new process waits for {}", waits_for.join(", ")),
+        Overlap::Starting => format!("overlap: new process{pid} starting"),
+        Overlap::Stopping => format!("overlap: other process{pid} stopping"),
+    }
+}
+
 /// Why a service is in its state, for programs and for people.
 pub(crate) fn why(engine: &Engine, id: ServiceId) -> api::Why {
     let mut why = reason(engine, id);
@@ -269,6 +286,7 @@ fn reason(engine: &Engine, id: ServiceId) -> api::Why {
                 StopCause::Reset => ("reset", None),
                 StopCause::Condition => ("condition", None),
                 StopCause::ConflictsWith(other) => ("conflicts-with", Some(other)),
+                StopCause::Replaced => ("replaced", None),
                 StopCause::Removed => ("removed", None),
             };
             let services = about.map(|id| names(&[id])).unwrap_or_default();
@@ -284,6 +302,11 @@ fn reason(engine: &Engine, id: ServiceId) -> api::Why {
             plain("starting", phase_sentence(phase) + &of.unwrap_or_default())
         }
         Why::Up { main, health } => plain("up", up(main, health)),
+        Why::Overlap { doing, waits_for } => {
+            let services = names(&waits_for);
+            let message = overlap(doing, &services, None);
+            api::Why { services, ..plain(OVERLAP, message) }
+        }
         Why::StopWaitsFor(ids) => {
             let services = names(&ids);
             let message = format!("stops after {}", services.join(", "));

@@ -54,9 +54,10 @@ fn print(ui: &mut Ui, clock: &Clock, event: &Event) -> Result<(), CtlError> {
 
 fn text(kind: &EventKind) -> String {
     match kind {
-        EventKind::Transition { service, from, to, cause, .. } => {
+        EventKind::Transition { service, companion, from, to, cause, .. } => {
             let (from, to) = (from.as_str(), to.as_str());
-            format!("{service}: {from} -> {to} ({})", one_line(cause))
+            let who = if *companion { " other process" } else { "" };
+            format!("{service}:{who} {from} -> {to} ({})", one_line(cause))
         }
         EventKind::Status { service, text } => format!("{service}: status \"{}\"", one_line(text)),
         EventKind::ServiceAdded { service } => format!("{service}: added"),

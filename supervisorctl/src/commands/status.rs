@@ -105,7 +105,14 @@ fn description(service: &Service, now_ms: u64, clock: &Clock) -> String {
             // that runs no process.
             let pid = service.pid.unwrap_or(0);
             let since = service.started_ms.unwrap_or(service.since_ms);
-            format!("pid {pid}, uptime {}", clock::uptime(now_ms.saturating_sub(since)))
+            let uptime = clock::uptime(now_ms.saturating_sub(since));
+            // Behind those words: a restart that overlaps is no other state.
+            let other = if service.why.code == "overlap" {
+                format!(" ({})", one_line(&service.why.message))
+            } else {
+                String::new()
+            };
+            format!("pid {pid}, uptime {uptime}{other}")
         }
         State::Stopped | State::Exited => match service.exited_ms {
             Some(time) => clock.date(time),

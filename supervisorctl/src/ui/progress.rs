@@ -37,8 +37,9 @@ impl Progress {
     /// Takes over what an event says about a service that the operation waits for.
     pub(crate) fn event(&mut self, event: &Event) {
         let (service, text) = match &event.kind {
-            EventKind::Transition { service, to, cause, .. } => {
-                (service, format!("{}  {}", to.as_str(), one_line(cause)))
+            EventKind::Transition { service, companion, to, cause, .. } => {
+                let who = if *companion { "other process " } else { "" };
+                (service, format!("{who}{}  {}", to.as_str(), one_line(cause)))
             }
             EventKind::Status { service, text } => (service, one_line(text)),
             EventKind::ServiceAdded { .. }
@@ -52,7 +53,7 @@ impl Progress {
 
     /// As [`Self::event`], for a shutdown, which names its services by and by.
     pub(crate) fn shutdown_event(&mut self, event: &Event) {
-        if let EventKind::Transition { service, to, .. } = &event.kind {
+        if let EventKind::Transition { service, companion: false, to, .. } = &event.kind {
             let is_down = match to {
                 State::Stopped | State::Exited | State::Failed => true,
                 State::Waiting
@@ -116,6 +117,7 @@ mod tests {
 
     fn transition(service: &str, to: State) -> Event {
         let kind = EventKind::Transition {
+            companion: false,
             service: service.into(),
             invocation: None,
             from: State::Stopped,

@@ -22,24 +22,19 @@ impl Engine {
             if self.get(id).state.is_stuck() {
                 self.follow_up(id, now);
             }
+            if self.is_companion_stuck(id) {
+                self.follow_companion(id.companion(), now);
+            }
         }
         operation
     }
 
     /// Ends the items of operations that this service's state decides.
     pub(crate) fn follow_up(&mut self, id: ServiceId, now: Moment) {
-        for operation in std::mem::take(&mut self.get_mut(id).operations) {
-            let Some(item) = self.operations.item(operation, id) else { continue };
-            let aim = item.aim;
-            if let Some(outcome) = outcome(aim, self.get(id)) {
-                self.operations.resolve(operation, id, outcome, now);
-                continue;
-            }
-            if matches!(aim, Aim::Cycle { .. }) && self.get(id).state == State::Waiting {
-                self.operations.set_aim(operation, id, Aim::Cycle { was_down: true });
-            }
-            self.get_mut(id).operations.push(operation);
+        if id.is_companion() {
+            return self.follow_companion(id, now);
         }
+        self.follow_items(id, now);
         match self.get(id).state {
             State::Backoff(_) | State::Failed(_) => self.fail_items_waiting_for(id, now),
             State::Stopped(_)
@@ -49,6 +44,33 @@ impl Engine {
             | State::Reloading(_)
             | State::Stopping(_)
             | State::Exited(_) => {}
+        }
+    }
+
+    /// Ends the items of operations for this service that it decides.
+    pub(crate) fn follow_items(&mut self, id: ServiceId, now: Moment) {
+        for operation in std::mem::take(&mut self.get_mut(id).operations) {
+            let Some(item) = self.operations.item(operation, id) else { continue };
+            let aim = item.aim;
+            match outcome(aim, self.get(id)) {
+                // Its other process has to be gone too.
+                Some(Outcome::Stopped | Outcome::Removed | Outcome::Restarted)
+                    if self.get(id).accompanied => {}
+                Some(Outcome::Stopped | Outcome::Removed) if self.is_companion_stuck(id) => {
+                    self.operations.resolve(operation, id, Outcome::Stuck, now);
+                    continue;
+                }
+                Some(outcome) => {
+                    self.operations.resolve(operation, id, outcome, now);
+                    continue;
+                }
+                None => {}
+            }
+            let restarts = matches!(aim, Aim::Cycle { .. } | Aim::Overlap { .. });
+            if restarts && self.get(id).state == State::Waiting {
+                self.operations.set_aim(operation, id, Aim::Cycle { was_down: true });
+            }
+            self.get_mut(id).operations.push(operation);
         }
     }
 
@@ -120,6 +142,17 @@ fn outcome(aim: Aim, service: &Service) -> Option<Outcome> {
             | State::Running(_)
             | State::Reloading(_)
             | State::Backoff(_)
+            | State::Exited(_) => None,
+        },
+        Aim::Overlap { .. } => match state {
+            State::Stopping(_) => state.is_stuck().then_some(Outcome::Stuck),
+            State::Backoff(backoff) => Some(Outcome::Failed(backoff.reason.clone())),
+            State::Failed(reason) => Some(Outcome::Failed(reason.clone())),
+            State::Stopped(_) => Some(Outcome::Superseded),
+            State::Waiting
+            | State::Starting(_)
+            | State::Running(_)
+            | State::Reloading(_)
             | State::Exited(_) => None,
         },
         Aim::Down if state.is_stuck() => Some(Outcome::Stuck),

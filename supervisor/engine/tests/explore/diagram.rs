@@ -76,6 +76,7 @@ fn name(cause: &Cause) -> &'static str {
         Cause::ReloadFailed => "reload failed",
         Cause::Stop(_) => "stop",
         Cause::Cycle => "restart",
+        Cause::Replaced => "replaced",
         Cause::Step(_) => "announced",
         Cause::Ended(_) => "ended",
         Cause::Failed(_) => "failed",

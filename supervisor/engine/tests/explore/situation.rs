@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use supervisor_engine::{
-    Aim, Backoff, Exited, Held, Invocation, Moment, ReloadPhase, Reloading, Running, ServiceSpec,
-    Share, Starting, State, Stopping,
+    Aim, Backoff, Exited, Held, Invocation, Moment, ReloadPhase, Reloading, Running, ServiceId,
+    ServiceSpec, Share, Starting, State, Stopping,
 };
 
 use crate::observed::Observed;
@@ -18,17 +18,19 @@ const NOW: Duration = Duration::from_secs(1 << 20);
 /// what is written down for people. The hash has fixed keys: the same in every run.
 pub(crate) fn fingerprint(world: &Observed) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for (id, service) in world.engine.services() {
+    for id in slots(world) {
+        let service = world.engine.service(id);
         service.goal().hash(&mut hasher);
         service.manner().hash(&mut hasher);
         relative(service.state(), service.spec(), world.now).hash(&mut hasher);
-        let execution = world.ledger.execution(id).copied();
+        service.unit().is_companion().hash(&mut hasher);
+        let execution = world.ledger.execution(service.unit()).copied();
         let execution = execution.map(|mut execution| {
             execution.invocation = Invocation(0);
             execution
         });
         execution.hash(&mut hasher);
-        let starts = world.ledger.accounts[id.index()].starts;
+        let starts = world.ledger.accounts[id.service().index()].starts;
         starts.min(service.spec().restart.limit_burst).hash(&mut hasher);
     }
     world.engine.is_shutting_down().hash(&mut hasher);
@@ -36,6 +38,14 @@ pub(crate) fn fingerprint(world: &Observed) -> u64 {
     world.ledger.deadline.map(|at| shifted(at, world.now)).hash(&mut hasher);
     waited_for(world).hash(&mut hasher);
     hasher.finish()
+}
+
+/// All services and their companions.
+pub(crate) fn slots(world: &Observed) -> Vec<ServiceId> {
+    let ids: Vec<ServiceId> = world.engine.services().map(|(id, _)| id).collect();
+    let companions = ids.iter().filter(|id| world.engine.has_companion(**id));
+    let companions: Vec<ServiceId> = companions.map(|id| id.companion()).collect();
+    ids.into_iter().chain(companions).collect()
 }
 
 /// What the running operations wait for; two that wait for the same are like one.
@@ -55,6 +65,8 @@ fn number(aim: Aim) -> u8 {
         Aim::Down => 1,
         Aim::Cycle { was_down: false } => 2,
         Aim::Cycle { was_down: true } => 3,
+        Aim::Overlap { replaced: false } => 9,
+        Aim::Overlap { replaced: true } => 8,
         Aim::Reload { begun: false } => 4,
         Aim::Reload { begun: true } => 5,
         Aim::Turn => 6,

@@ -214,10 +214,24 @@ pub(crate) fn single() -> Vec<(String, ServiceSpec)> {
     variants.into_iter().map(|(name, spec)| (name.to_owned(), spec)).collect()
 }
 
+/// Services that are restarted without a gap. With two processes at a time there are too many
+/// situations for all of them.
+pub(crate) fn overlapping() -> Vec<(String, ServiceSpec)> {
+    let mut commands = overlap(Kind::Simple);
+    commands.commands.condition = vec![Failure::Counts];
+    commands.commands.post_stop = vec![Failure::Counts];
+    commands.stop.drain = SECOND;
+    let kinds = [Kind::Notify, Kind::Simple, Kind::Forking];
+    let kinds = kinds.map(|kind| (format!("{kind:?} overlap"), overlap(kind)));
+    kinds.into_iter().chain([("overlap with commands".to_owned(), commands)]).collect()
+}
+
 /// Two services for each kind of dependency, in order or not where that makes a difference; the
 /// other one comes up late, and fails or is tried again.
 pub(crate) fn pairs() -> Vec<(String, Vec<ServiceSpec>)> {
-    use DependencyKind::{After, Before, BindsTo, PartOf, Requires, Wants};
+    use DependencyKind::{
+        After, Before, BindsTo, Conflicts, OnFailure, PartOf, Requires, Upholds, Wants,
+    };
     let ordered = [Requires, Wants, BindsTo, After, Before].map(|kind| (kind, true));
     let unordered = [Requires, BindsTo, PartOf].map(|kind| (kind, false));
     let mut pairs = Vec::new();
@@ -228,6 +242,17 @@ pub(crate) fn pairs() -> Vec<(String, Vec<ServiceSpec>)> {
             let name = format!("{kind:?}, ordered {ordered}, {policy:?}");
             pairs.push((name, vec![other, one]));
         }
+    }
+    for kind in [Requires, BindsTo, After] {
+        let one = depends(overlap(Kind::Notify), kind, 0, true);
+        pairs.push((format!("overlap, {kind:?}"), vec![spec(Kind::Simple, |_| {}), one]));
+        let one = depends(spec(Kind::Simple, |_| {}), kind, 0, true);
+        pairs.push((format!("{kind:?} overlap"), vec![overlap(Kind::Notify), one]));
+    }
+    for kind in [Conflicts, Upholds, OnFailure] {
+        let other = spec(Kind::Simple, |spec| spec.restart.policy = RestartPolicy::No);
+        let one = depends(overlap(Kind::Notify), kind, 0, kind == Upholds);
+        pairs.push((format!("overlap, {kind:?}"), vec![other, one]));
     }
     pairs.extend(related());
     let reload = |how| Some(ReloadSpec { how, timeout: Some(5 * SECOND) });
@@ -287,13 +312,22 @@ pub(crate) const INSTANCE: &str = "instance";
 pub(crate) fn instances() -> Vec<(String, Vec<ServiceSpec>)> {
     let instance = |kind| spec(kind, |spec| INSTANCE.clone_into(&mut spec.name));
     let both = |kind| vec![instance(kind), instance(kind)];
+    let mut overlaps = vec![overlap(Kind::Notify), overlap(Kind::Notify)];
+    for spec in &mut overlaps {
+        INSTANCE.clone_into(&mut spec.name);
+    }
     let mut behind = vec![spec(Kind::Simple, |_| {})];
     behind.extend(
         both(Kind::Simple).into_iter().map(|one| depends(one, DependencyKind::Requires, 0, true)),
     );
-    [("simple", both(Kind::Simple)), ("notify", both(Kind::Notify)), ("behind another", behind)]
-        .map(|(name, specs)| (name.to_owned(), specs))
-        .into()
+    [
+        ("simple", both(Kind::Simple)),
+        ("notify", both(Kind::Notify)),
+        ("overlap", overlaps),
+        ("behind another", behind),
+    ]
+    .map(|(name, specs)| (name.to_owned(), specs))
+    .into()
 }
 
 /// Three services: in a row, through a target, and two bound to one.
@@ -341,6 +375,13 @@ fn spec(kind: Kind, change: impl FnOnce(&mut ServiceSpec)) -> ServiceSpec {
     spec.restart.limit_burst = 0;
     change(&mut spec);
     spec
+}
+
+fn overlap(kind: Kind) -> ServiceSpec {
+    spec(kind, |spec| {
+        spec.restart.mode = RestartMode::Overlap;
+        spec.restart.policy = RestartPolicy::No;
+    })
 }
 
 fn depends(mut spec: ServiceSpec, kind: DependencyKind, on: u32, ordered: bool) -> ServiceSpec {

@@ -377,7 +377,7 @@ impl Case {
     // What is expected.
 
     /// Compares all actions since the last comparison: `db spawn`, `db TERM all`, `db stop-command
-    /// 0`, `db release`.
+    /// 0`, `db release`. What is in the place of its companion is `db'`.
     #[track_caller]
     pub(crate) fn does<const N: usize>(&mut self, expected: [&str; N]) {
         assert_eq!(self.actions(), expected);
@@ -431,7 +431,8 @@ impl Case {
 
     fn take_all(&mut self) {
         while let Some(action) = self.engine.poll_action() {
-            self.latest[action.service.index()] = Some(action.invocation);
+            let latest = &mut self.latest[action.service.service().index()];
+            *latest = (*latest).max(Some(action.invocation));
             let word = self.word(action);
             self.done.push(word);
         }
@@ -441,6 +442,8 @@ impl Case {
 
     fn word(&self, action: Action) -> String {
         let name = &self.engine.service(action.service).spec().name;
+        let mark = if action.service.is_companion() { "'" } else { "" };
+        let name = format!("{name}{mark}");
         match action.what {
             ActionKind::Spawn(0) => format!("{name} spawn"),
             ActionKind::Spawn(index) => format!("{name} spawn {index}"),

@@ -169,6 +169,10 @@ fn spec(id: u32, count: u32, dice: &mut Dice) -> ServiceSpec {
         spec.stop.drain = dice.millis(0, 2_000);
     }
     restart(&mut spec, dice);
+    let lives_on = matches!(kind, Kind::Simple | Kind::Notify);
+    if lives_on && dice.percent(40) {
+        spec.restart.mode = RestartMode::Overlap;
+    }
     if spec.restart.mode == RestartMode::Direct {
         // Who waits for it waits until it is up: its commands have to have the time.
         spec.start_timeout = spec.start_timeout.map(|time| time.max(Duration::from_secs(10)));

@@ -109,6 +109,7 @@ impl Wishes {
                         StopCause::NeverStarted
                         | StopCause::Requested
                         | StopCause::Shutdown
+                        | StopCause::Replaced
                         | StopCause::Reset
                         | StopCause::Removed => false,
                     },

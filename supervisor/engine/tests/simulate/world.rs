@@ -18,7 +18,8 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     natures: Vec<Nature>,
     specs: Vec<ServiceSpec>,
-    bodies: Vec<Option<Body>>,
+    /// By unit.
+    bodies: BTreeMap<ServiceId, Body>,
     /// What will happen, in order; the number keeps apart what happens at one moment.
     future: BTreeMap<(Moment, u64), (ServiceId, Invocation, Event)>,
     scheduled: u64,
@@ -59,8 +60,7 @@ enum Event {
 
 impl World {
     pub(crate) fn new(specs: Vec<ServiceSpec>, natures: Vec<Nature>, dice: Dice) -> Self {
-        let bodies = vec![None; specs.len()];
-        let (future, scheduled) = (BTreeMap::new(), 0);
+        let (bodies, future, scheduled) = (BTreeMap::new(), BTreeMap::new(), 0);
         Self { dice, calm: false, natures, specs, bodies, future, scheduled }
     }
 
@@ -68,7 +68,6 @@ impl World {
     pub(crate) fn add(&mut self, like: ServiceId, spec: ServiceSpec) {
         self.natures.push(self.natures[like.index()].clone());
         self.specs.push(spec);
-        self.bodies.push(None);
     }
 
     /// When the next thing happens.
@@ -79,7 +78,7 @@ impl World {
     /// Lets the next thing happen; `None` if it came to nothing.
     pub(crate) fn step(&mut self) -> Option<(ServiceId, Report)> {
         let ((now, _), (id, invocation, event)) = self.future.pop_first()?;
-        let body = self.bodies[id.index()].as_mut().filter(|b| b.invocation == invocation)?;
+        let body = self.bodies.get_mut(&id).filter(|b| b.invocation == invocation)?;
         let report = match event {
             Event::Spawned => {
                 body.main = true;
@@ -91,7 +90,7 @@ impl World {
                 if !std::mem::take(&mut body.main) {
                     return None;
                 }
-                let nature = &self.natures[id.index()];
+                let nature = &self.natures[id.service().index()];
                 let forked = std::mem::take(&mut body.starter) && exit == Exit::Code(0);
                 let leaves = if forked { 100 - nature.frail } else { nature.leaves_others };
                 body.others = self.dice.percent(leaves);
@@ -113,7 +112,7 @@ impl World {
                 if !std::mem::take(&mut body.control) {
                     return None;
                 }
-                let leaves = self.natures[id.index()].leaves_others;
+                let leaves = self.natures[id.service().index()].leaves_others;
                 body.others |= !body.main && result.is_ok() && self.dice.percent(leaves);
                 let remaining = body.main || body.others;
                 match result {
@@ -125,7 +124,7 @@ impl World {
                 if !body.main {
                     return None;
                 }
-                let watched = self.specs[id.index()].watchdog;
+                let watched = self.specs[id.service().index()].watchdog;
                 if let (Some(watchdog), Some(WatchdogMessage::Alive)) = (watched, message.watchdog)
                 {
                     let next = Event::Says(said(|said| said.watchdog = message.watchdog));
@@ -165,19 +164,19 @@ impl World {
     /// Carries out what the engine asks for.
     pub(crate) fn perform(&mut self, action: Action, now: Moment) {
         let id = action.service;
-        let nature = self.natures[id.index()].clone();
-        if self.bodies[id.index()].is_none_or(|body| body.invocation != action.invocation) {
-            let immortal = self.dice.percent(nature.immortal);
-            self.bodies[id.index()] = Some(Body {
+        let nature = self.natures[id.service().index()].clone();
+        if self.bodies.get(&id).is_none_or(|body| body.invocation != action.invocation) {
+            let body = Body {
                 invocation: action.invocation,
                 main: false,
-                starter: self.specs[id.index()].kind == Kind::Forking,
+                starter: self.specs[id.service().index()].kind == Kind::Forking,
                 asked: false,
                 others: false,
                 control: false,
                 probe: None,
-                immortal,
-            });
+                immortal: self.dice.percent(nature.immortal),
+            };
+            self.bodies.insert(id, body);
         }
         match action.what {
             ActionKind::Spawn(_) => {
@@ -208,14 +207,14 @@ impl World {
                 }
             }
             ActionKind::StopProbe(_) => self.body(id).probe = None,
-            ActionKind::Release => self.bodies[id.index()] = None,
+            ActionKind::Release => _ = self.bodies.remove(&id),
         }
     }
 
     /// A main process begins its life: what will become of it, if nobody interferes.
     fn lives(&mut self, id: ServiceId, now: Moment) {
-        let nature = self.natures[id.index()].clone();
-        let spec = &self.specs[id.index()];
+        let nature = self.natures[id.service().index()].clone();
+        let spec = &self.specs[id.service().index()];
         let (kind, watched) = (spec.kind, spec.watchdog.is_some());
         let up = self.dice.millis(0, 1_000);
         match kind {
@@ -249,7 +248,7 @@ impl World {
     }
 
     fn may_die(&mut self, id: ServiceId, now: Moment) {
-        if !self.calm && self.dice.percent(self.natures[id.index()].frail) {
+        if !self.calm && self.dice.percent(self.natures[id.service().index()].frail) {
             let end = self.dice.millis(0, 5_000);
             let exit = self.exit();
             self.plan(id, now + end, Event::MainEnds(exit));
@@ -377,7 +376,7 @@ impl World {
     }
 
     fn body(&mut self, id: ServiceId) -> &mut Body {
-        self.bodies[id.index()].as_mut().expect("the ledger has checked that it is live")
+        self.bodies.get_mut(&id).expect("the ledger has checked that it is live")
     }
 }
 

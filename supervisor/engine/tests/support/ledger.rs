@@ -4,6 +4,7 @@
 //! change when it happens, and the engine as a whole after each input. A broken rule is an error
 //! with the rule as its text.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use supervisor_engine::{
@@ -22,6 +23,8 @@ use progress::Progress;
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     pub(crate) accounts: Vec<Account>,
+    /// About what runs beside a service that restarts by overlap, by companion.
+    companions: BTreeMap<ServiceId, Account>,
     /// When a shutdown kills everything that is left.
     pub(crate) deadline: Option<Moment>,
     /// Whether that has happened: then order does not count any more.
@@ -51,6 +54,10 @@ enum Asked {
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Account {
+    /// Where its processes are.
+    unit: ServiceId,
+    /// Whether it is being restarted without a gap: it may go down only by its own doing.
+    gapless: bool,
     /// Its processes, from the order to spawn until the release.
     pub(crate) execution: Option<Execution>,
     status: Status,
@@ -159,6 +166,7 @@ impl Ledger {
     pub(crate) fn new(engine: &Engine) -> Self {
         let mut ledger = Self {
             accounts: Vec::new(),
+            companions: BTreeMap::new(),
             deadline: None,
             overdue: false,
             asked: Asked::Nothing,
@@ -170,11 +178,11 @@ impl Ledger {
         ledger
     }
 
-    /// An account for each service that has none.
+    /// An account for each service that has none, and for the second process of each that overlaps.
     pub(crate) fn open_accounts(&mut self, engine: &Engine) {
-        let known = self.accounts.len();
-        let new = engine.services().filter(|(id, _)| id.index() >= known);
-        let new = new.map(|(_, service)| Account {
+        let account = |unit, service: &Service| Account {
+            unit,
+            gapless: false,
             execution: None,
             status: Status::Stopped,
             up: false,
@@ -199,8 +207,15 @@ impl Ledger {
             moved: false,
             goal: service.goal(),
             roll: None,
-        });
-        self.accounts.extend(new);
+        };
+        let known = self.accounts.len();
+        for (id, service) in engine.services().filter(|(id, _)| id.index() >= known) {
+            self.accounts.push(account(id, service));
+            if service.spec().restart.mode == RestartMode::Overlap {
+                let companion = id.companion();
+                self.companions.insert(companion, account(companion, service));
+            }
+        }
     }
 
     /// What was removed comes back as if it was new.
@@ -212,12 +227,43 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn execution(&self, id: ServiceId) -> Option<&Execution> {
-        self.accounts[id.index()].execution.as_ref()
+    /// What is live in a unit.
+    pub(crate) fn execution(&self, unit: ServiceId) -> Option<&Execution> {
+        let own = &self.accounts[unit.service().index()];
+        let account = Some(own).filter(|own| own.unit == unit);
+        account.or(self.companions.get(&unit.service().companion()))?.execution.as_ref()
+    }
+
+    /// All units that something is live in.
+    pub(crate) fn units(&self) -> Vec<ServiceId> {
+        let accounts = self.accounts.iter().chain(self.companions.values());
+        accounts.filter(|account| account.execution.is_some()).map(|account| account.unit).collect()
+    }
+
+    /// How many processes a service has, those aside that nothing can end.
+    pub(crate) fn lives(&self, id: ServiceId) -> usize {
+        let accounts = [Some(&self.accounts[id.index()]), self.companions.get(&id.companion())];
+        let live = |account: &&Account| account.execution.is_some() && !account.stuck;
+        accounts.into_iter().flatten().filter(live).count()
+    }
+
+    fn of_unit(&mut self, unit: ServiceId) -> &mut Account {
+        let own = &mut self.accounts[unit.service().index()];
+        match self.companions.get_mut(&unit.service().companion()) {
+            Some(companion) if companion.unit == unit => companion,
+            Some(_) | None => own,
+        }
+    }
+
+    /// The service or its companion.
+    fn account(&mut self, id: ServiceId) -> &mut Account {
+        let own = &mut self.accounts[id.service().index()];
+        self.companions.get_mut(&id).unwrap_or(own)
     }
 
     /// Takes note of what is asked for.
-    pub(crate) fn requested(&mut self, request: &Request, now: Moment) {
+    pub(crate) fn requested(&mut self, request: &Request, engine: &Engine, now: Moment) {
+        self.expect_gaps(request, engine);
         self.forcing = matches!(
             request,
             Request::Stop { manner: Manner::Force, .. }
@@ -264,6 +310,38 @@ impl Ledger {
         }
     }
 
+    /// A restart of services that overlap alone leaves each of them up; every other request to stop
+    /// something may take them down.
+    fn expect_gaps(&mut self, request: &Request, engine: &Engine) {
+        match request {
+            Request::Restart { services, manner, .. } => {
+                let may = |id: &ServiceId| {
+                    let account = &self.accounts[id.index()];
+                    self.companions.contains_key(&id.companion())
+                        && account.up
+                        && account.goal == Goal::Up
+                };
+                let graceful = *manner == Manner::Graceful && !engine.is_shutting_down();
+                let all = services.iter().all(may) && graceful && !has_rivals(engine);
+                for (place, account) in self.accounts.iter_mut().enumerate() {
+                    let named = services.iter().any(|id| id.index() == place);
+                    account.gapless = all && (account.gapless || named);
+                }
+            }
+            Request::Stop { .. }
+            | Request::Shutdown { .. }
+            | Request::Roll(_)
+            | Request::Scale(_) => {
+                self.accounts.iter_mut().for_each(|account| account.gapless = false);
+            }
+            Request::Boot
+            | Request::Start(_)
+            | Request::Reload(_)
+            | Request::Signal { .. }
+            | Request::Reset(_) => {}
+        }
+    }
+
     /// Takes note of the time.
     pub(crate) fn time_is(&mut self, now: Moment) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
@@ -279,7 +357,7 @@ impl Ledger {
         report: &Report,
         at: Moment,
     ) {
-        let account = &mut self.accounts[id.index()];
+        let account = self.of_unit(id);
         let Some(now) = &mut account.execution else { return };
         let was_proven = now.proven;
         let starts = account.status == Status::Starting;
@@ -351,10 +429,16 @@ impl Ledger {
         let (spec, goal) = (service.spec(), service.goal());
         let by_hand = self.asked == Asked::Signal;
         let forced = by_hand || self.overdue || service.manner() == Manner::Force;
-        let account = &mut self.accounts[action.service.index()];
-        if account.execution.is_none() && begins(action.what) {
-            rule(action.invocation > self.highest, "no invocation is used twice")?;
-            self.highest = action.invocation;
+        let (highest, forcing) = (self.highest, self.forcing);
+        let beside = &self.accounts[action.service.service().index()];
+        // It may have come up within this input.
+        let comes_up = beside.execution.is_some_and(|now| now.proven);
+        let fine = beside.up || comes_up || beside.unit == action.service;
+        let account = self.of_unit(action.service);
+        let begins = account.execution.is_none() && begins(action.what);
+        if begins {
+            rule(fine, "a second process is started only beside one that is up")?;
+            rule(action.invocation > highest, "no invocation is used twice")?;
             account.starts += 1;
             account.unmet = false;
             account.killed = false;
@@ -371,7 +455,9 @@ impl Ledger {
                 proven: false,
                 progress: Progress::default(),
             });
+            self.highest = action.invocation;
         }
+        let account = self.of_unit(action.service);
         let live = account.execution.as_mut().filter(|now| now.invocation == action.invocation);
         let Some(now) = live else {
             return Err(format!("every action is about the live invocation: {action:?}"));
@@ -417,9 +503,10 @@ impl Ledger {
                         .any(|how| Some(*how) == reload);
                 let in_stop = spec.stop.send_sighup || by_hand;
                 rule(!reloads || now.proven || in_stop, "no reload before the service is ready")?;
+                let replaced = matches!(goal, Goal::Down { cause: StopCause::Replaced, .. });
                 let restarts = spec.stop.restart_signal == Some(signal);
                 rule(
-                    !restarts || by_hand || goal == Goal::Cycle,
+                    !restarts || by_hand || goal == Goal::Cycle || replaced,
                     "the restart signal is for restarts",
                 )?;
                 rule(now.main != Main::Ordered, "no signal before the process is there")
@@ -453,7 +540,7 @@ impl Ledger {
                 let leaves = spec.stop.kill_mode == KillMode::Process;
                 rule(!others || leaves, "released when all processes are gone")?;
                 // What is wanted of it may have changed by its very end.
-                let forced = forced || is_forced(account.goal) || account.forced || self.forcing;
+                let forced = forced || is_forced(account.goal) || account.forced || forcing;
                 let due = !spec.commands.post_stop.is_empty() && !account.stuck && !forced;
                 rule(!due || now.progress.is_after(), "post-stop runs in each invocation")?;
                 account.execution = None;
@@ -464,15 +551,20 @@ impl Ledger {
 
     /// Takes note of a change and checks that the order of the services allows it.
     pub(crate) fn change(&mut self, change: &Transition, engine: &Engine) -> Verdict {
-        let id = change.service;
-        let from = self.accounts[id.index()].status;
+        let service = change.service;
+        let id = if change.companion { service.companion() } else { service };
+        let from = self.account(id).status;
         rule(from == change.from, "each change begins where the last one ended")?;
         let begins = change.from == Status::Waiting
             && matches!(change.to, Status::Starting | Status::Running);
         if begins {
-            self.check_start(id, engine)?;
+            self.check_start(service, engine)?;
+        }
+        if change.cause == Cause::Replaced {
+            self.exchange(id);
         }
         let stops = matches!(change.cause, Cause::Stop(_) | Cause::Cycle)
+            && !change.companion
             && self.accounts[id.index()].is_live()
             && !matches!(change.from, Status::Stopping | Status::Waiting | Status::Backoff)
             // One that ended by itself meanwhile was not stopped.
@@ -493,7 +585,7 @@ impl Ledger {
             self.check_roll(id, engine)?;
         }
         let spec = engine.service(id).spec();
-        let account = &mut self.accounts[id.index()];
+        let account = self.account(id);
         if change.from == Status::Starting && change.to == Status::Running {
             let settled = change.at - account.proven >= spec.settle_time;
             rule(settled, "nothing is up before its settle time is over")?;
@@ -551,15 +643,65 @@ impl Ledger {
             | Status::Reloading
             | Status::Stopping => false,
         };
+        if account.gapless && !account.up {
+            let by_itself = match &change.cause {
+                Cause::Ended(_) | Cause::Failed(_) | Cause::Step(_) | Cause::Replaced => true,
+                Cause::Requested
+                | Cause::Restart
+                | Cause::DependenciesUp
+                | Cause::Spawned
+                | Cause::Ready
+                | Cause::Probed
+                | Cause::Settled
+                | Cause::Completed(_)
+                | Cause::Reload
+                | Cause::Reloaded
+                | Cause::ReloadTimeout
+                | Cause::ReloadFailed
+                | Cause::TriggeredBy(_)
+                | Cause::UpheldBy(_)
+                | Cause::Phase(_)
+                | Cause::PostStarted
+                | Cause::Forked
+                | Cause::MainFound
+                | Cause::MainUnknown
+                | Cause::MainGone(_)
+                | Cause::Healthy
+                | Cause::Stop(_)
+                | Cause::Cycle => false,
+            };
+            rule(by_itself, "one of its processes is up during a restart that overlaps")?;
+            account.gapless = false;
+        }
+        account.died |= change.cause == Cause::Replaced && change.to == Status::Starting;
         account.stuck = change.to == Status::Stopping && engine.service(id).state().is_stuck();
+        if account.died {
+            // What is bound to it goes down too, sooner or later.
+            self.accounts.iter_mut().for_each(|account| account.gapless = false);
+        }
         Ok(())
+    }
+
+    /// The new process takes the place of the old one. What is said of the service stays.
+    fn exchange(&mut self, id: ServiceId) {
+        let own = &mut self.accounts[id.index()];
+        let Some(companion) = self.companions.get_mut(&id.companion()) else { return };
+        std::mem::swap(own, companion);
+        std::mem::swap(&mut own.gapless, &mut companion.gapless);
+        std::mem::swap(&mut own.starts, &mut companion.starts);
+        std::mem::swap(&mut own.restarts, &mut companion.restarts);
+        std::mem::swap(&mut own.may_count_anew, &mut companion.may_count_anew);
+        std::mem::swap(&mut own.died, &mut companion.died);
+        std::mem::swap(&mut own.moved, &mut companion.moved);
+        std::mem::swap(&mut own.roll, &mut companion.roll);
+        std::mem::swap(&mut own.goal, &mut companion.goal);
     }
 
     /// Nothing starts before what it requires is up and what it comes after is settled.
     fn check_start(&self, id: ServiceId, engine: &Engine) -> Verdict {
-        let beside = engine.services().find(|(rival, _)| {
-            self.accounts[rival.index()].is_live() && conflict(engine, id, *rival)
-        });
+        let beside = engine
+            .services()
+            .find(|(rival, _)| self.is_there(*rival) && conflict(engine, id, *rival));
         rule(beside.is_none(), "nothing starts beside what it conflicts with")?;
         for on in engine.graph().predecessors(id) {
             let account = &self.accounts[on.index()];
@@ -590,6 +732,12 @@ impl Ledger {
                 .map_err(|rule| format!("{rule}: {id:?} before {on:?}"))?;
         }
         Ok(())
+    }
+
+    /// Whether any process of a service is there.
+    fn is_there(&self, id: ServiceId) -> bool {
+        let beside = self.companions.get(&id.companion());
+        self.accounts[id.index()].is_live() || beside.is_some_and(Account::is_live)
     }
 
     /// Whether a service that waits does so for one that has failed and is to be tried again.
@@ -629,7 +777,10 @@ impl Ledger {
                 && account.roll.is_some()
                 && self.accounts[id.index()].roll.is_some();
             let goes_down = goal != Goal::Up && (!by_a_death || since_before) && !in_turn;
-            let in_the_way = account.is_live() && goes_down && !account.stuck;
+            let beside = self.companions.get(&later.companion());
+            let beside = beside.is_some_and(|beside| beside.is_live() && !beside.stuck);
+            let in_the_way = account.is_live() && goes_down && !account.stuck
+                || beside && !account.is_live() && !account.stuck;
             rule(!in_the_way, "nothing stops before what comes after it is gone")
                 .map_err(|rule| format!("{rule}: {id:?} before {later:?}"))?;
         }
@@ -741,9 +892,13 @@ impl Ledger {
     pub(crate) fn check(&mut self, engine: &Engine, time: Moment) -> Verdict {
         self.check_removed(engine)?;
         (self.asked, self.forcing) = (Asked::Nothing, false);
+        let (overdue, deadline) = (self.overdue, self.deadline);
         let mut earliest: Option<Moment> = None;
-        for (id, service) in engine.services() {
-            let (state, account) = (service.state(), &mut self.accounts[id.index()]);
+        let companions = self.companions.keys().copied();
+        let ids: Vec<_> = engine.services().map(|(id, _)| id).chain(companions).collect();
+        for id in ids {
+            let service = engine.service(id);
+            let (state, account) = (service.state(), self.account(id));
             account.goal = service.goal();
             rule(state.status() == account.status, "every change of status is told")?;
             rule(state.is_up() == account.up, "up is what was told")?;
@@ -780,13 +935,13 @@ impl Ledger {
             let may_kill = service.spec().stop.send_sigkill;
             rule(!account.stuck || account.killed || !may_kill, "stuck is what survived KILL")?;
             let forced = service.manner() == Manner::Force;
-            account.forced |= forced && !self.overdue;
+            account.forced |= forced && !overdue;
             let in_vain = forced && account.status == Status::Stopping && !account.killed;
             rule(!in_vain || !may_kill, "a forced stop kills at once")?;
             let there = account.execution.is_some_and(|now| now.main != Main::Ordered);
-            let outlives = self.overdue && there && !account.killed;
+            let outlives = overdue && there && !account.killed;
             rule(!outlives || !may_kill, "no process outlives the time of a shutdown")?;
-            if let (State::Stopping(stopping), Some(limit)) = (state, self.deadline) {
+            if let (State::Stopping(stopping), Some(limit)) = (state, deadline) {
                 let in_time = stopping.deadline.is_some_and(|deadline| deadline <= limit);
                 let after_all = matches!(stopping.step, Step::Kill | Step::Stuck);
                 rule(in_time || after_all, "no step goes on beyond the time of a shutdown")?;
@@ -800,11 +955,12 @@ impl Ledger {
         self.check_bonds(engine)?;
         self.check_triggers(engine)?;
         self.check_upheld(engine)?;
-        for account in &mut self.accounts {
+        for account in self.accounts.iter_mut().chain(self.companions.values_mut()) {
             account.died = false;
             (account.failed, account.succeeded, account.moved) = (false, false, false);
         }
-        let live = self.accounts.iter().any(|account| account.execution.is_some());
+        let mut accounts = self.accounts.iter().chain(self.companions.values());
+        let live = accounts.any(|account| account.execution.is_some());
         let shutdown = self.deadline.filter(|_| live);
         let expected = earliest.into_iter().chain(shutdown).min();
         let armed = engine.poll_timeout().map(|wake| wake.at);
@@ -890,6 +1046,12 @@ fn relates(engine: &Engine, id: ServiceId, kind: DependencyKind, on: ServiceId) 
 fn conflict(engine: &Engine, one: ServiceId, other: ServiceId) -> bool {
     let kind = DependencyKind::Conflicts;
     relates(engine, one, kind, other) || relates(engine, other, kind, one)
+}
+
+/// Whether anybody may have to go for another one.
+fn has_rivals(engine: &Engine) -> bool {
+    let mut all = engine.services().flat_map(|(_, service)| &service.spec().dependencies);
+    all.any(|dependency| dependency.kind == DependencyKind::Conflicts)
 }
 
 /// Whether a service may not be started for the sake of others because of a conflict.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use supervisor_engine::{
-    Action, Aim, Engine, Invocation, Moment, OperationId, Report, Request, ServiceId, ServiceSpec,
-    Status, Transition,
+    Action, Aim, Engine, Invocation, Moment, OperationId, Outcome, Report, Request, ServiceId,
+    ServiceSpec, Status, Transition,
 };
 
 use crate::ledger::Ledger;
@@ -46,7 +46,7 @@ impl Observed {
     }
 
     pub(crate) fn request(&mut self, request: Request) -> Result<Effects, String> {
-        self.ledger.requested(&request, self.now);
+        self.ledger.requested(&request, &self.engine, self.now);
         let operation = self.engine.request(request, self.now);
         self.pending.push(operation);
         self.settle()
@@ -107,8 +107,8 @@ impl Observed {
 
     fn take(&mut self, effects: &mut Effects) -> Result<(), String> {
         while let Some(action) = self.engine.poll_action() {
-            let service = self.engine.service(action.service);
-            self.ledger.act(action, service)?;
+            let id = self.engine.live(action.invocation).unwrap_or(action.service);
+            self.ledger.act(action, self.engine.service(id))?;
             effects.actions.push(action);
         }
         while let Some(change) = self.engine.poll_transition() {
@@ -124,6 +124,14 @@ impl Observed {
             let operation = self.engine.operation(ended).ok_or("what has ended is known")?;
             if operation.items.iter().any(|item| item.outcome.is_none()) {
                 return Err("an operation ends with its last item".to_owned());
+            }
+            // Unless it ended long before the last item, or the next restart is on its way.
+            if let [item] = operation.items.as_slice()
+                && item.outcome == Some(Outcome::Restarted)
+                && self.pending.is_empty()
+                && self.ledger.lives(item.service) > 1
+            {
+                return Err("after a restart there is one process".to_owned());
             }
             let services: BTreeSet<_> = operation.items.iter().map(|item| item.service).collect();
             if services.len() < operation.items.len() {

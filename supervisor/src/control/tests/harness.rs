@@ -158,6 +158,7 @@ pub(super) async fn read_until(stream: &mut UnixStream, wanted: &str) -> String 
 
 pub(super) fn publish(log: &mut EventLog) -> u64 {
     let kind = EventKind::Transition {
+        companion: false,
         service: "web".into(),
         invocation: Some(1),
         from: State::Starting,
