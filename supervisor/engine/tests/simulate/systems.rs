@@ -40,7 +40,7 @@ pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
     let mut system: Vec<_> = (0..count)
         .map(|id| {
             let mut spec = spec(id, count, dice);
-            spec.dependencies.retain(|dependency| related || !moves_others(dependency));
+            spec.dependencies.retain(|dependency| related || !moves_others(*dependency));
             // What is upheld and never stays up may be waited for without end.
             spec.dependencies.retain(|dependency| {
                 dependency.kind != DependencyKind::Upholds || !passing.contains(&dependency.on)
@@ -65,10 +65,10 @@ pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
 
 /// Whether services of this system start or stop others without a request.
 pub(crate) fn are_related(specs: &[ServiceSpec]) -> bool {
-    specs.iter().flat_map(|spec| &spec.dependencies).any(moves_others)
+    specs.iter().flat_map(|spec| &spec.dependencies).copied().any(moves_others)
 }
 
-fn moves_others(dependency: &Dependency) -> bool {
+fn moves_others(dependency: Dependency) -> bool {
     match dependency.kind {
         DependencyKind::Conflicts
         | DependencyKind::Upholds
