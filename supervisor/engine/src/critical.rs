@@ -23,6 +23,14 @@ pub struct Chain {
     pub worst: Option<Duration>,
 }
 
+impl Chain {
+    /// The one that takes longer.
+    pub(crate) fn or_heavier(self, other: Self) -> Self {
+        let weight = |chain: &Self| chain.worst.unwrap_or(Duration::MAX);
+        if weight(&other) > weight(&self) { other } else { self }
+    }
+}
+
 impl Engine {
     /// The heaviest chain of a shutdown when all is up that is started with the daemon.
     pub fn longest_shutdown(&self) -> Chain {

@@ -144,13 +144,13 @@ impl Engine {
     fn plan(&self, parts: &[(PlanKind, &Reasons)], manner: Manner) -> Plan {
         let mut waves = Vec::new();
         let mut worst = Some(Duration::ZERO);
-        let mut critical = Chain::default();
+        let mut critical = Chain { links: Vec::new(), worst };
         for (what, reasons) in parts {
             let times = reasons.keys().map(|id| (*id, self.worst(*id, *what, manner))).collect();
             let (mut part, longest) = self.waves(*what, reasons, &times);
             match what {
                 PlanKind::Start => {}
-                PlanKind::Stop => critical = self.critical(&times),
+                PlanKind::Stop => critical = critical.or_heavier(self.critical(&times)),
             }
             waves.append(&mut part);
             worst = worst.zip(longest).map(|(a, b)| a.saturating_add(b));

@@ -41,6 +41,9 @@ pub(crate) fn draw(dice: &mut Dice) -> Vec<(ServiceSpec, Nature)> {
         .map(|id| {
             let mut spec = spec(id, count, dice);
             spec.dependencies.retain(|dependency| related || !moves_others(*dependency));
+            if related && spec.restart.mode == RestartMode::Overlap {
+                spec.restart.mode = RestartMode::Normal;
+            }
             // What is upheld and never stays up may be waited for without end.
             spec.dependencies.retain(|dependency| {
                 dependency.kind != DependencyKind::Upholds || !passing.contains(&dependency.on)
