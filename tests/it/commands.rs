@@ -115,57 +115,6 @@ fn a_start_that_takes_too_long_ends_with_its_command() {
 }
 
 #[test]
-fn a_start_that_is_stopped_before_its_main_process_asks_the_command_to_end() {
-    let daemon = app(
-        &format!(
-            r#"pre-start = ["${{FIXTURE}} before"]
-            stop-signal = "INT"
-            kill-mode = "mixed"
-            post-stop = ["${{FIXTURE}} last {TELL}"]"#
-        ),
-        "",
-    );
-    daemon.wait_record("start", "before", 1);
-    assert_eq!(daemon.service("app").why.message, "runs pre-start 1 of 1");
-    assert!(daemon.operate("stop", &["app"]).ok);
-    assert_eq!(daemon.service("app").why.code, "requested");
-    assert_eq!(daemon.happened("signal", "before")[0].detail, "INT");
-    assert_eq!(
-        told(&daemon, "last"),
-        ["SERVICE_RESULT=success", "EXIT_CODE=(unset)", "EXIT_STATUS=(unset)"]
-    );
-}
-
-#[test]
-fn ready_does_not_count_before_the_main_process() {
-    let daemon = app(
-        r#"notify-access = "all"
-        pre-start = ["${FIXTURE} before --ready --exit 0"]"#,
-        "--await ${DIR}/go",
-    );
-    daemon.wait_record("start", "app", 1);
-    assert_eq!(daemon.state("app"), State::Starting);
-    daemon.open("go");
-    daemon.wait_state("app", State::Running);
-}
-
-#[test]
-fn a_service_that_dies_beside_its_post_start_goes_down_with_its_own_result() {
-    let daemon = app(
-        &format!(
-            r#"post-start = ["${{FIXTURE}} after --touch ${{DIR}}/die --await ${{DIR}}/never"]
-            post-stop = ["${{FIXTURE}} last {TELL}"]"#
-        ),
-        "--ready --await ${DIR}/die --exit 4",
-    );
-    let app = daemon.wait_state("app", State::Failed);
-    assert_eq!(app.why.message, "exit status 4");
-    let expected = ["SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=4"];
-    assert_eq!(told(&daemon, "last"), expected);
-    assert_eq!(daemon.started(), Vec::<i32>::new());
-}
-
-#[test]
 fn a_post_start_that_fails_ends_the_service_without_its_stop_commands() {
     let daemon = app(
         r#"post-start = ["${FIXTURE} after --exit 1"]
@@ -215,24 +164,6 @@ fn force_skips_the_commands_after_the_stop() {
     daemon.operation(&request);
     daemon.wait_state("app", State::Stopped);
     assert!(daemon.happened("start", "last").is_empty());
-}
-
-#[test]
-fn a_oneshot_of_several_commands_ends_with_the_first_that_fails() {
-    let daemon = Daemon::boot(
-        r#"[service.good]
-        type = "oneshot"
-        command = [["${FIXTURE}", "one", "--exit", "0"], ["-", "${FIXTURE}", "two", "--exit", "1"], "${FIXTURE} three --exit 0"]
-        post-start = ["${FIXTURE} after --exit 0"]
-        [service.bad]
-        type = "oneshot"
-        after = ["good"]
-        command = [["${FIXTURE}", "four", "--exit", "5"], ["${FIXTURE}", "five"]]"#,
-    );
-    assert_eq!(daemon.order("start"), ["one", "two", "three", "after", "four"]);
-    assert_eq!(daemon.state("good"), State::Exited);
-    let bad = daemon.service("bad");
-    assert_eq!((bad.state, bad.exit.unwrap().code), (State::Failed, Some(5)));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod app;
 mod attribution;
 mod barrier;
+mod dependencies;
 mod fd_store;
 mod main_pid;
 mod parsing;
@@ -19,4 +20,5 @@ mod stop;
 mod table;
 mod timeouts;
 mod traces;
+mod types;
 mod watchdog;

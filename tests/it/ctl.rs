@@ -250,19 +250,6 @@ fn no_wait_returns_at_once() {
 }
 
 #[test]
-fn a_wait_that_takes_too_long_is_124_and_the_operation_goes_on() {
-    let daemon = Daemon::boot(
-        r#"[service.web]
-        type = "notify"
-        enabled = false
-        command = "${FIXTURE} ${SERVICE} --await ${DIR}/gate --ready""#,
-    );
-    assert_eq!(daemon.ctl(&["start", "--timeout", "50ms", "web"]).code, 124);
-    daemon.open("gate");
-    daemon.wait_state("web", State::Running);
-}
-
-#[test]
 fn status_as_json_is_what_the_api_answers() {
     let daemon = boot();
     let output = daemon.ctl(&["-o", "json", "status"]);

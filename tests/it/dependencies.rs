@@ -58,27 +58,6 @@ fn a_service_that_only_wants_another_starts_without_it() {
 }
 
 #[test]
-fn failure_runs_down_a_chain_of_requirements() {
-    let daemon = Daemon::boot(
-        r#"
-        [defaults]
-        type = "notify"
-        restart = "no"
-        [service.a]
-        command = "${FIXTURE} ${SERVICE} --exit 1"
-        [service.b]
-        command = "${FIXTURE} ${SERVICE} --ready"
-        requires = ["a"]
-        [service.c]
-        command = "${FIXTURE} ${SERVICE} --ready"
-        requires = ["b"]"#,
-    );
-    for name in ["b", "c"] {
-        assert_eq!(daemon.wait_state(name, State::Failed).why.code, "dependency", "{name}");
-    }
-}
-
-#[test]
 fn a_start_brings_up_what_the_service_requires() {
     let daemon = pair("requires = [\"db\"]\nenabled = false");
     assert!(daemon.operate("stop", &["db"]).ok);

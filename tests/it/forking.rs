@@ -55,23 +55,6 @@ fn the_death_of_the_main_process_is_a_failure() {
 }
 
 #[test]
-fn a_pid_file_that_is_written_late_names_the_main_process() {
-    let starter = "($$daemon --child x &) ; (sh -c \"while [ ! -e ${DIR}/gate ]; do sleep 0.01; done; \
-        mkdir ${DIR}/pids; : > ${DIR}/pids/app; cat ${DIR}/pid > ${DIR}/pids/app\" &)";
-    let starter = starter.replace("--child x", "");
-    let daemon = Daemon::start(&forking(r#"pid-file = "${DIR}/pids/app""#, &starter));
-    let main = daemon.wait_record("start", "app", 1).pid;
-    let waits = |why: &str| why == "waits until its main process can be told";
-    daemon.wait_service("app", "searching", |app| waits(&app.why.message));
-    std::fs::write(daemon.path("pid"), format!(" {main} \n")).unwrap();
-    daemon.open("gate");
-    assert_eq!(daemon.wait_state("app", State::Running).pid, Some(main));
-    assert!(daemon.path("pids/app").exists());
-    assert!(daemon.operate("stop", &["app"]).ok);
-    assert!(!daemon.path("pids/app").exists(), "removed with the end");
-}
-
-#[test]
 fn a_pid_file_from_before_counts_for_nothing() {
     let stale = std::process::id();
     let daemon = Daemon::start(&forking(

@@ -1,11 +1,12 @@
 //! The service `app` that most tests of the suite are about, and what is done to it.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::speaker::Speaker;
-use crate::harness::{Daemon, wait_until};
+use crate::harness::{Daemon, Output, TestDir, supervisord, wait_until};
 
 /// A daemon with a notify service that takes these steps, each a word. `lines` are added to it; other
 /// tables may follow.
@@ -56,4 +57,28 @@ pub(super) fn pass(ms: u64) {
 pub(super) fn left(daemon: &Daemon) -> u64 {
     let deadline = daemon.service("app").deadline_ms.unwrap_or_default();
     deadline.saturating_sub(daemon.services().now_ms)
+}
+
+/// Checks that a spec does not load, and that these words are in what is said about it.
+#[track_caller]
+pub(super) fn refused(text: &str, words: &[&str]) {
+    let dir = TestDir::new();
+    let file = dir.path().join("my.toml");
+    fs::write(&file, text).unwrap();
+    let output = Output::of(supervisord(dir.path()).arg("--check").arg("-c").arg(file));
+    assert_eq!(output.code, 2, "{output:?}");
+    for word in words {
+        assert!(output.stderr.contains(word), "{word:?} is missing in:\n{}", output.stderr);
+    }
+}
+
+/// Steps of a command that records what it is told of the end of its service, see [`told`].
+pub(super) const TELL: &str = "--env SERVICE_RESULT --env EXIT_CODE --env EXIT_STATUS --exit 0";
+
+/// What the command `last` of a stop was told: the result, how main has ended, and with which status.
+pub(super) fn told(daemon: &Daemon) -> [String; 3] {
+    daemon.wait_record("exit", "last", 1);
+    let told = daemon.happened("env", "last");
+    ["SERVICE_RESULT=", "EXIT_CODE=", "EXIT_STATUS="]
+        .map(|name| told.iter().find_map(|line| line.detail.strip_prefix(name)).unwrap().to_owned())
 }

@@ -21,6 +21,20 @@ fn item_043_those_that_require_it_wait_for_its_ready() {
 }
 
 #[test]
+fn item_044_ready_of_a_command_before_the_main_process_does_not_count() {
+    let daemon = Daemon::start(&spec(
+        "notify-access = \"all\"
+         pre-start = [\"${FIXTURE} before --ready --barrier --exit 0\"]",
+        &["--await", "${DIR}/gate", "--ready"],
+    ));
+    daemon.wait_record("barrier", "before", 1);
+    daemon.wait_record("start", "app", 1);
+    assert_eq!(daemon.state("app"), State::Starting);
+    daemon.open("gate");
+    daemon.wait_state("app", State::Running);
+}
+
+#[test]
 fn item_045_a_second_ready_changes_nothing() {
     let (daemon, speaker) = app("", &[]);
     speaker.tell("READY=1");

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use nix::sys::signal::Signal;
 use supervisor_api::State;
 
 use super::app::{app, begin, left, pass, say};
-use crate::harness::{Daemon, wait_until};
+use crate::harness::{Daemon, send_signal, wait_until};
 
 fn starts(daemon: &Daemon) -> usize {
     daemon.happened("start", "app").len()
@@ -164,6 +165,23 @@ fn item_113_a_stop_by_hand_is_never_followed_by_a_restart() {
     }
 }
 
+#[test]
+fn item_114_a_condition_that_is_not_met_is_not_tried_again() {
+    let lines = "restart = \"always\"\ncondition = [\"test -e ${DIR}/wanted\"]";
+    let daemon = app(lines, &["--ready"]);
+    let app = daemon.wait_state("app", State::Stopped);
+    assert_eq!((app.why.code.as_str(), app.restarts), ("condition", 0));
+    let run = &daemon.detail("app").runs[0];
+    assert_eq!(run.reason, "condition 1 is not met: exit status 1");
+    // Nothing tries it, although it could start now; who asks for it has it started.
+    daemon.open("wanted");
+    pass(50);
+    assert_eq!(daemon.state("app"), State::Stopped);
+    assert_eq!(daemon.detail("app").runs.len(), 1);
+    assert!(daemon.operate("start", &["app"]).ok);
+    assert_eq!(starts(&daemon), 1);
+}
+
 /// Decided otherwise: each delay is the one before times a factor, longer or shorter by a share.
 #[test]
 fn item_115_the_delays_grow_to_their_maximum() {
@@ -254,6 +272,39 @@ fn item_118_a_start_during_the_delay_is_immediate() {
     daemon.wait_state("app", State::Backoff);
     assert!(daemon.operate("start", &["app"]).ok);
     assert_eq!(daemon.state("app"), State::Running);
+}
+
+/// Decided otherwise: `on-failure` follows the end of all tries, in both modes.
+#[test]
+fn item_119_a_direct_restart_is_seen_by_nobody_and_a_normal_one_by_what_is_bound() {
+    for mode in ["direct", "normal"] {
+        let daemon = app(
+            &format!(
+                "restart = \"on-failure\"
+                 restart-mode = {mode:?}
+                 on-failure = [\"alert\"]
+                 [service.bound]
+                 restart = \"always\"
+                 command = \"${{FIXTURE}} bound --ready\"
+                 binds-to = [\"app\"]
+                 [service.alert]
+                 type = \"oneshot\"
+                 enabled = false
+                 command = \"${{FIXTURE}} alert --exit 0\""
+            ),
+            &["--ready"],
+        );
+        let bound = daemon.wait_state("bound", State::Running).pid;
+        send_signal(daemon.pid_of("app"), Signal::SIGKILL);
+        daemon.wait_record("said", "app", 2);
+        daemon.wait_state("app", State::Running);
+        if mode == "direct" {
+            assert_eq!(daemon.service("bound").pid, bound);
+        } else {
+            daemon.wait_record("signal", "bound", 1);
+        }
+        assert_eq!(daemon.happened("start", "alert"), [], "{mode}");
+    }
 }
 
 #[test]

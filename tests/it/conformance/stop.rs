@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use supervisor_api::{ItemResult, State};
 
-use super::app::{app, begin, left, pass, signals, steps};
+use super::app::{TELL, app, begin, left, pass, signals, steps, told};
 use crate::harness::{Daemon, alive, process_state, send_signal, wait_until};
 
 /// A stop command that records that it ran, and with which main process.
@@ -103,6 +103,40 @@ fn item_095_the_stop_command_is_for_what_was_up_and_did_not_die() {
         daemon.wait_state("app", State::Failed);
         assert_eq!(daemon.happened("start", "stopper"), [], "{end:?}");
     }
+}
+
+/// Decided otherwise: a stop before the main process is no failure.
+#[test]
+fn item_096_post_stop_is_run_after_every_end_and_told_of_it() {
+    for (lines, steps, expected) in [
+        ("", &["--ready"][..], ["success", "exited", "0"]),
+        ("", &["--ready", "--exit", "0"], ["success", "exited", "0"]),
+        ("", &["--ready", "--exit", "4"], ["exit-code", "exited", "4"]),
+        ("", &["--exit", "4"], ["exit-code", "exited", "4"]),
+        ("", &["--exit", "0"], ["protocol", "exited", "0"]),
+        ("", &["--ready", "--die", "KILL"], ["signal", "killed", "KILL"]),
+        ("", &["--ready", "--die", "TERM"], ["success", "killed", "TERM"]),
+        ("start-timeout = \"50ms\"\nstop-signal = \"KILL\"", &[], ["timeout", "killed", "KILL"]),
+        ("watchdog = \"50ms\"", &["--ready"], ["watchdog", "killed", "ABRT"]),
+        ("condition = [\"false\"]", &[], ["exec-condition", "(unset)", "(unset)"]),
+        ("pre-start = [\"false\"]", &[], ["exit-code", "(unset)", "(unset)"]),
+        ("post-start = [\"false\"]", &["--ready"], ["exit-code", "exited", "0"]),
+    ] {
+        let lines = format!("{lines}\npost-stop = [\"${{FIXTURE}} last {TELL}\"]");
+        let daemon = app(&lines, steps);
+        if (lines.starts_with('\n'), steps) == (true, &["--ready"][..]) {
+            daemon.wait_state("app", State::Running);
+            stop(&daemon);
+        }
+        assert_eq!(told(&daemon), expected, "{lines} {steps:?}");
+    }
+    let daemon = Daemon::start(&format!(
+        "[service.app]
+         restart = \"no\"
+         command = [\"/nonexistent/app\"]
+         post-stop = [\"${{FIXTURE}} last {TELL}\"]"
+    ));
+    assert_eq!(told(&daemon), ["resources", "(unset)", "(unset)"]);
 }
 
 /// Decided otherwise: with `group` a helper that outlives main is part of the stop, and gets neither a
@@ -247,6 +281,12 @@ fn item_102_a_stop_command_is_run_during_a_reload_but_not_during_a_start() {
     assert_steps(&daemon, &[("signal TERM", "gone")]);
     assert_eq!(daemon.happened("start", "stopper"), []);
 
+    let lines = "pre-start = [\"${FIXTURE} before\"]";
+    let daemon = app(&format!("{STOPPER}{lines}"), &["--ready"]);
+    daemon.wait_record("start", "before", 1);
+    stop(&daemon);
+    assert_eq!(daemon.order("start"), ["before"]);
+
     let lines = "reload-command = \"${FIXTURE} reloader --ignore TERM\"";
     let daemon = app(&format!("{STOPPER}{lines}"), &["--ready"]);
     daemon.wait_state("app", State::Running);
@@ -298,6 +338,21 @@ fn item_104_a_service_is_down_when_all_of_it_is_and_who_waits_waits_for_that() {
     assert_eq!(daemon.state("app"), State::Stopped);
     let gone = daemon.happened("exit", "app.daemon.child")[0].time;
     assert!(gone <= daemon.happened("signal", "db")[0].time);
+
+    let daemon = app(
+        "post-stop = [\"${FIXTURE} last --await ${DIR}/end --exit 0\"]
+         requires = [\"db\"]
+         [service.db]
+         command = \"${FIXTURE} db --ready\"",
+        &["--ready"],
+    );
+    daemon.wait_state("app", State::Running);
+    daemon.operation(&json!({ "verb": "stop", "targets": ["db"] }));
+    daemon.wait_record("start", "last", 1);
+    assert_eq!((daemon.state("app"), daemon.state("db")), (State::Stopping, State::Running));
+    daemon.open("end");
+    daemon.wait_state("db", State::Stopped);
+    assert!(daemon.happened("exit", "last")[0].time <= daemon.happened("signal", "db")[0].time);
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! Whole courses of events, as they were seen with systemd, and as they go here.
 //!
-//! The numbers are those of the list that they were written down in; 14, 15 and 19 need commands
-//! before and after a start.
+//! The numbers are those of the list that they were written down in.
 
 use supervisor_api::{ItemResult, State};
 
-use super::app::{app, begin, pass, say, signals, steps};
+use super::app::{TELL, app, begin, pass, say, signals, steps, told};
 use crate::harness::{Daemon, alive, wait_until};
 
 /// A stop command that records that it ran, and with which main process.
@@ -214,6 +213,51 @@ fn trace_13_a_program_that_is_not_there() {
     }
 }
 
+/// With systemd the service has failed, by the signal that ended the command.
+#[test]
+fn trace_14_a_stop_before_the_main_process() {
+    let daemon = app(
+        &format!(
+            "{STOPPER}enabled = false
+             pre-start = [\"${{FIXTURE}} before\"]
+             stop-signal = \"INT\"
+             kill-mode = \"mixed\"
+             post-stop = [\"${{FIXTURE}} last {TELL}\"]"
+        ),
+        &["--ready"],
+    );
+    let id = begin(&daemon, "start");
+    daemon.wait_record("start", "before", 1);
+    assert_eq!(daemon.service("app").why.message, "runs pre-start 1 of 1");
+    stop(&daemon);
+    assert_eq!(daemon.service("app").why.code, "requested");
+    assert_eq!(signals(&daemon, "before"), ["INT"]);
+    let start: supervisor_api::Operation =
+        daemon.http().get(&format!("/v1/operations/{id}")).json();
+    assert_eq!(start.items[0].result, Some(ItemResult::Superseded));
+    assert_eq!(told(&daemon), ["success", "(unset)", "(unset)"]);
+    assert_eq!(daemon.order("start"), ["before", "last"]);
+}
+
+#[test]
+fn trace_15_exit_4_beside_a_command_after_the_start() {
+    let daemon = app(
+        &format!(
+            "{STOPPER}enabled = false
+             post-start = [\"${{FIXTURE}} after --touch ${{DIR}}/die --await ${{DIR}}/never\"]
+             post-stop = [\"${{FIXTURE}} last {TELL}\"]"
+        ),
+        &["--ready", "--await", "${DIR}/die", "--exit", "4"],
+    );
+    let operation = daemon.operate("start", &["app"]);
+    assert_eq!(operation.items[0].result, Some(ItemResult::StartFailed));
+    failed_with(&daemon, "exit");
+    assert_eq!(daemon.service("app").why.message, "exit status 4");
+    assert_eq!(told(&daemon), ["exit-code", "exited", "4"]);
+    assert_eq!(daemon.happened("start", "stopper"), []);
+    assert_eq!(daemon.started(), Vec::<i32>::new());
+}
+
 #[test]
 fn trace_16_death_by_term() {
     let daemon = app("type = \"oneshot\"", &["--die", "TERM"]);
@@ -243,6 +287,22 @@ fn trace_18_restart_always_of_what_fails_at_once() {
     failed_with(&daemon, "start-limit");
     assert_eq!(daemon.happened("start", "app").len(), 5);
     assert_eq!(daemon.service("app").restarts, 5, "the last one was refused");
+}
+
+#[test]
+fn trace_19_a_condition_that_is_not_met_and_restart_always() {
+    let daemon = app(
+        &format!(
+            "{STOPPER}restart = \"always\"
+             condition = [\"false\"]
+             post-stop = [\"${{FIXTURE}} last {TELL}\"]"
+        ),
+        &["--ready"],
+    );
+    assert_eq!(told(&daemon), ["exec-condition", "(unset)", "(unset)"]);
+    let app = daemon.wait_state("app", State::Stopped);
+    assert_eq!(app.why.code, "condition");
+    assert_eq!(daemon.order("start"), ["last"]);
 }
 
 #[test]
@@ -319,8 +379,7 @@ fn trace_22_barriers() {
     });
 }
 
-/// With systemd the start of `web` is reported as failed and goes on all the same where it is not
-/// ordered. Here what requires a service that failed does not stay up without it.
+/// What is not ordered: see item 139.
 #[test]
 fn trace_23_relations() {
     // Ordered: it is never started.

@@ -39,6 +39,7 @@ fn item_065_a_missed_watchdog_ends_the_service_and_its_policy_applies() {
     let daemon = watched(
         "150ms",
         "stop-command = \"${FIXTURE} stopper --exit 0\"
+         post-stop = [\"${FIXTURE} last --exit 0\"]
          restart = \"on-watchdog\"
          start-limit-burst = 2",
         &["--ready"],
@@ -47,7 +48,8 @@ fn item_065_a_missed_watchdog_ends_the_service_and_its_policy_applies() {
     assert_eq!(daemon.happened("start", "app").len(), 2);
     assert_eq!(daemon.happened("start", "stopper"), []);
     assert_eq!(daemon.detail("app").runs[0].reason, "watchdog timeout");
-    assert_eq!(steps(&daemon), [("abort ABRT".to_owned(), "gone".to_owned())]);
+    let expected = [("abort ABRT", "gone"), ("post-stop 1", "done")];
+    assert_eq!(steps(&daemon), expected.map(|(step, end)| (step.to_owned(), end.to_owned())));
 }
 
 #[test]
