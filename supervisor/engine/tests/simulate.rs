@@ -119,7 +119,7 @@ impl History {
                     self.request(request)?;
                 }
                 3 if !self.related && !self.overlaps && self.world.dice.percent(50) => {
-                    self.scale()?
+                    self.scale()?;
                 }
                 3 => self.late_report()?,
                 _ => _ = self.step()?,
