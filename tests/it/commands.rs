@@ -1,5 +1,5 @@
-//! The commands around a service: conditions, before and after its start, after its stop; a oneshot
-//! of several; and draining.
+//! The commands around a service: conditions, before and after its start, after its stop; and
+//! draining.
 
 use serde_json::json;
 use supervisor_api::{State, StopPhase};

@@ -1,5 +1,4 @@
-//! `conflicts`, `upholds`, `on-failure`, `on-success`, `until = "started"` and
-//! `restart-mode = "direct"` with real processes.
+//! `conflicts`, `upholds` and `until = "started"` with real processes.
 
 use nix::sys::signal::Signal;
 use supervisor_api::{ItemResult, State};
