@@ -6,9 +6,7 @@ use crate::exit::Ending;
 use crate::id::ServiceId;
 use crate::lifecycle::running_mut;
 use crate::moment::Moment;
-use crate::reload::is_reload_command;
 use crate::state::{Health, Reloading, Running, StartPhase, State};
-use crate::stopping::Departure;
 use crate::transition::Cause;
 
 impl Engine {
@@ -30,26 +28,14 @@ impl Engine {
         }
     }
 
-    /// It did not answer too often in a row: it is stopped as by request, and then restarted or not
-    /// as after every timeout.
+    /// It did not answer too often in a row.
     pub(crate) fn on_unhealthy(&mut self, id: ServiceId, now: Moment) {
         self.touch(id, |state| {
             if let Some(running) = running_mut(state) {
                 running.health = running.health.map(|_| Health::Unhealthy);
             }
         });
-        let state = &self.get(id).state;
-        let (State::Running(running) | State::Reloading(Reloading { running, .. })) = state else {
-            return;
-        };
-        let Some(invocation) = running.invocation else { return };
-        let departure = Departure {
-            ending: Some(Ending::Unhealthy),
-            control: is_reload_command(state),
-            commands: true,
-            ..Departure::new(invocation, running)
-        };
-        self.wind_down(id, departure, now);
+        self.stop_for(id, Ending::Unhealthy, now);
     }
 
     /// Stops the probe of a service that is about to leave its state, if one runs.

@@ -499,13 +499,15 @@ impl Engine {
                 let departure = Departure { ending: Some(Ending::StartTimeout), ..starting.into() };
                 self.wind_down(id, departure, now);
             }
-            State::Running(running) if running.is_over(now) => self.on_runtime_over(id, now),
+            State::Running(running) if running.is_over(now) => {
+                self.stop_for(id, Ending::RuntimeMax, now);
+            }
             State::Running(_) => self.on_watchdog_missed(id, now),
             State::Reloading(reloading) => {
                 if reloading.deadline.is_some_and(|deadline| deadline <= now) {
                     self.on_reload_timeout(id, now);
                 } else if reloading.running.is_over(now) {
-                    self.on_runtime_over(id, now);
+                    self.stop_for(id, Ending::RuntimeMax, now);
                 } else {
                     self.on_watchdog_missed(id, now);
                 }
@@ -514,23 +516,6 @@ impl Engine {
             State::Backoff(_) => self.on_next_try(id, now),
             State::Stopped(_) | State::Waiting | State::Exited(_) | State::Failed(_) => {}
         }
-    }
-
-    /// It was up for as long as it may be: it is stopped as by request, and then restarted or not as
-    /// after every timeout.
-    fn on_runtime_over(&mut self, id: ServiceId, now: Moment) {
-        let state = &self.get(id).state;
-        let (State::Running(running) | State::Reloading(Reloading { running, .. })) = state else {
-            return;
-        };
-        let Some(invocation) = running.invocation else { return };
-        let departure = Departure {
-            ending: Some(Ending::RuntimeMax),
-            control: is_reload_command(state),
-            commands: true,
-            ..Departure::new(invocation, running)
-        };
-        self.wind_down(id, departure, now);
     }
 
     fn on_watchdog_missed(&mut self, id: ServiceId, now: Moment) {
@@ -543,10 +528,9 @@ impl Engine {
             {
                 starting.into()
             }
-            State::Running(running) | State::Reloading(Reloading { running, .. }) => {
-                let Some(invocation) = running.invocation else { return };
-                let control = is_reload_command(&service.state);
-                Departure { control, ..Departure::new(invocation, running) }
+            State::Running(_) | State::Reloading(_) => {
+                let Some(departure) = Departure::of_up(&service.state) else { return };
+                departure
             }
             State::Stopped(_)
             | State::Waiting
@@ -571,10 +555,9 @@ impl Engine {
                 }
                 starting.into()
             }
-            State::Running(running) | State::Reloading(Reloading { running, .. }) => {
-                let Some(invocation) = running.invocation else { return };
-                let control = is_reload_command(&service.state);
-                Departure { control, ..Departure::new(invocation, running) }
+            State::Running(_) | State::Reloading(_) => {
+                let Some(departure) = Departure::of_up(&service.state) else { return };
+                departure
             }
             State::Stopped(_)
             | State::Waiting

@@ -65,6 +65,15 @@ impl Departure {
         }
     }
 
+    /// Of a service that is up, with the command of its reload; `None` of any other, and of a target.
+    pub(crate) fn of_up(state: &State) -> Option<Self> {
+        let (State::Running(running) | State::Reloading(Reloading { running, .. })) = state else {
+            return None;
+        };
+        let control = is_reload_command(state);
+        Some(Self { control, ..Self::new(running.invocation?, running) })
+    }
+
     /// Whether such a step has something to do.
     pub(crate) fn concerns(&self, how: StopHow, kill_mode: KillMode) -> bool {
         match how {
@@ -133,10 +142,9 @@ impl Engine {
                 let commands = starting.has_stood_up();
                 Some(Departure { commands, ..starting.into() })
             }
-            State::Running(running) | State::Reloading(Reloading { running, .. }) => {
-                let control = is_reload_command(state);
-                let departure = Departure::new(running.invocation?, running);
-                Some(Departure { control, commands: true, drains: true, ..departure })
+            State::Running(_) | State::Reloading(_) => {
+                let departure = Departure::of_up(state)?;
+                Some(Departure { commands: true, drains: true, ..departure })
             }
             State::Exited(Exited { exit, held: Some(held) }) => Some(Departure {
                 invocation: held.invocation,
@@ -156,6 +164,15 @@ impl Engine {
             | State::Backoff(_)
             | State::Exited(_)
             | State::Failed(_) => None,
+        }
+    }
+
+    /// Stops a service that is up although nobody has asked for it. It is stopped as by request, and
+    /// then restarted or not as after every such ending.
+    pub(crate) fn stop_for(&mut self, id: ServiceId, ending: Ending, now: Moment) {
+        if let Some(departure) = Departure::of_up(&self.get(id).state) {
+            let ending = Some(ending);
+            self.wind_down(id, Departure { ending, commands: true, ..departure }, now);
         }
     }
 
